@@ -1,0 +1,268 @@
+"""The tree of errors. Each knows the guilty side, the cause and the remedy.
+
+WsdevError
+├── LocalError: this machine, this command line, these files
+│   ├── UsageError
+│   ├── AddressInUse
+│   ├── AddressUnavailable
+│   ├── StateFolderError
+│   ├── CertificateError
+│   ├── AlreadyRunning
+│   ├── TokenBookError
+│   └── TokenCheckFailed: the verdicts of ``wsdev tokens check``
+│       ├── MistypedToken
+│       ├── UnknownToken
+│       └── RetiredToken
+├── PathError: what lies between the two ends
+│   ├── NameNotFound
+│   ├── Refused
+│   ├── NoAnswer
+│   ├── TLSFailed
+│   ├── NotAGateway
+│   └── LinkCut
+└── PeerError: the other end spoke, and said no or spoke wrongly
+    ├── TokenRefused
+    ├── NotAllowed
+    └── ProtocolViolation
+
+An error carries its cause and its hint as fields, so nobody has to match text.
+"""
+
+from __future__ import annotations
+
+import enum
+
+
+class Side(enum.StrEnum):
+    """Who has to act."""
+
+    LOCAL = "here"
+    PATH = "on the way"
+    PEER = "the other end"
+
+
+class ExitCode(enum.IntEnum):
+    """What the process tells the shell. The README lists them; a test compares."""
+
+    OK = 0
+    FAILED = 1
+    USAGE = 2
+    NAME = 10
+    REFUSED = 11
+    NO_ANSWER = 12
+    TLS = 13
+    HTTP = 14
+    TOKEN = 15
+    NOT_ALLOWED = 16
+    PROTOCOL = 17
+    CUT = 18
+    ADDRESS_IN_USE = 20
+    ADDRESS_UNAVAILABLE = 21
+    STATE_FOLDER = 22
+    CERTIFICATE = 23
+    ALREADY_RUNNING = 24
+    TOKEN_BOOK = 25
+    TOKEN_MISTYPED = 30
+    TOKEN_UNKNOWN = 31
+    TOKEN_RETIRED = 32
+    INTERRUPTED = 130
+
+
+EXIT_CODE_MEANINGS: dict[ExitCode, str] = {
+    ExitCode.OK: "fine",
+    ExitCode.FAILED: "an error that has no code of its own: a bug, please report it",
+    ExitCode.USAGE: "wrong option or argument",
+    ExitCode.NAME: "the host name has no address",
+    ExitCode.REFUSED: "the host refuses the connection: nothing listens on that port",
+    ExitCode.NO_ANSWER: "no answer from the host in time",
+    ExitCode.TLS: "TLS failed",
+    ExitCode.HTTP: "something answers, but not as a wsdev gateway (another server, a proxy)",
+    ExitCode.TOKEN: "the gateway does not accept the token",
+    ExitCode.NOT_ALLOWED: "the gateway does not let this device in now (class, window, limits, full)",
+    ExitCode.PROTOCOL: "the conversation went wrong (hello, message, close code)",
+    ExitCode.CUT: "the connection was cut or fell silent",
+    ExitCode.ADDRESS_IN_USE: "serve: the port is in use",
+    ExitCode.ADDRESS_UNAVAILABLE: "serve: the address cannot be bound",
+    ExitCode.STATE_FOLDER: "the state folder cannot be used",
+    ExitCode.CERTIFICATE: "serve: the certificate or key cannot be used",
+    ExitCode.ALREADY_RUNNING: "serve: another gateway uses this state folder",
+    ExitCode.TOKEN_BOOK: "the token book cannot be read or has no such entry",
+    ExitCode.TOKEN_MISTYPED: "tokens check: mistyped or cut",
+    ExitCode.TOKEN_UNKNOWN: "tokens check: well formed, but not in this book",
+    ExitCode.TOKEN_RETIRED: "tokens check: revoked or retired",
+    ExitCode.INTERRUPTED: "interrupted with Ctrl-C",
+}
+
+
+class WsdevError(Exception):
+    """Base of all errors that wsdev raises on purpose.
+
+    Args:
+        cause: What happened, one line, no secrets; peer text already escaped.
+        hint: What to do about it, one line; may be empty.
+        code: A stable word for machines (``token_unknown``); defaults to the class's own.
+    """
+
+    side: Side = Side.LOCAL
+    exit_code: ExitCode = ExitCode.FAILED
+    code: str = "error"
+
+    def __init__(self, cause: str, hint: str = "", *, code: str | None = None) -> None:
+        super().__init__(cause)
+        self.cause = cause
+        self.hint = hint
+        if code is not None:
+            self.code = code
+
+
+class LocalError(WsdevError):
+    """This machine, this command line or these files are the reason."""
+
+
+class UsageError(LocalError):
+    """An option, argument or setting that cannot be meant."""
+
+    exit_code = ExitCode.USAGE
+    code = "usage"
+
+
+class AddressInUse(LocalError):
+    """Another program listens on the port."""
+
+    exit_code = ExitCode.ADDRESS_IN_USE
+    code = "address_in_use"
+
+
+class AddressUnavailable(LocalError):
+    """The address is not of this host, or binding it is not permitted."""
+
+    exit_code = ExitCode.ADDRESS_UNAVAILABLE
+    code = "address_unavailable"
+
+
+class StateFolderError(LocalError):
+    """The state folder cannot be made, read or written."""
+
+    exit_code = ExitCode.STATE_FOLDER
+    code = "state_folder"
+
+
+class CertificateError(LocalError):
+    """The TLS certificate or key cannot be loaded."""
+
+    exit_code = ExitCode.CERTIFICATE
+    code = "certificate"
+
+
+class AlreadyRunning(LocalError):
+    """Another gateway holds the state folder."""
+
+    exit_code = ExitCode.ALREADY_RUNNING
+    code = "already_running"
+
+
+class TokenBookError(LocalError):
+    """The token book is missing, damaged, foreign, or lacks what was asked for."""
+
+    exit_code = ExitCode.TOKEN_BOOK
+    code = "token_book"
+
+
+class TokenCheckFailed(LocalError):
+    """A token that would not be let in; the subclass says why."""
+
+
+class MistypedToken(TokenCheckFailed):
+    """Not the form of a token, or its checksum is wrong: mistyped or cut."""
+
+    exit_code = ExitCode.TOKEN_MISTYPED
+    code = "token_mistyped"
+
+
+class UnknownToken(TokenCheckFailed):
+    """Well formed, but this book does not have it."""
+
+    exit_code = ExitCode.TOKEN_UNKNOWN
+    code = "token_unknown"
+
+
+class RetiredToken(TokenCheckFailed):
+    """Once good, now revoked or rotated out."""
+
+    exit_code = ExitCode.TOKEN_RETIRED
+    code = "token_retired"
+
+
+class PathError(WsdevError):
+    """The way between the two ends is the reason."""
+
+    side = Side.PATH
+
+
+class NameNotFound(PathError):
+    """The host name has no address."""
+
+    exit_code = ExitCode.NAME
+    code = "name_not_found"
+
+
+class Refused(PathError):
+    """The host answered that nothing listens there (TCP reset)."""
+
+    exit_code = ExitCode.REFUSED
+    code = "refused"
+
+
+class NoAnswer(PathError):
+    """Nothing came back in time, or there is no route."""
+
+    exit_code = ExitCode.NO_ANSWER
+    code = "no_answer"
+
+
+class TLSFailed(PathError):
+    """The TLS handshake or the certificate check failed."""
+
+    exit_code = ExitCode.TLS
+    code = "tls"
+
+
+class NotAGateway(PathError):
+    """Something answered, but not as a wsdev gateway does."""
+
+    exit_code = ExitCode.HTTP
+    code = "not_a_gateway"
+
+
+class LinkCut(PathError):
+    """The connection ended without a close frame, or fell silent."""
+
+    exit_code = ExitCode.CUT
+    code = "link_cut"
+
+
+class PeerError(WsdevError):
+    """The other end spoke, and said no or spoke wrongly."""
+
+    side = Side.PEER
+
+
+class TokenRefused(PeerError):
+    """The gateway does not accept the token (401)."""
+
+    exit_code = ExitCode.TOKEN
+    code = "token_refused"
+
+
+class NotAllowed(PeerError):
+    """The gateway does not let this device in now (403, 404, 429, 503, close 4500 and up)."""
+
+    exit_code = ExitCode.NOT_ALLOWED
+    code = "not_allowed"
+
+
+class ProtocolViolation(PeerError):
+    """The other end broke the contract after the upgrade."""
+
+    exit_code = ExitCode.PROTOCOL
+    code = "protocol"

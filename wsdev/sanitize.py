@@ -1,0 +1,28 @@
+"""The one place where text from a peer is made fit for a terminal, a log or a page."""
+
+from __future__ import annotations
+
+import re
+
+# C0, DEL and C1 steer terminals (0x9b alone starts a control sequence); the bidi marks and the
+# line separators reorder or break a line; surrogates cannot be encoded; U+FEFF hides.
+_UNSAFE = re.compile(
+    "[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb\ud800-\udfff]"
+)
+
+
+def printable(text: str, limit: int = 300) -> str:
+    """``text`` with control, bidi and line characters as ``\\x1b`` or ``\\u202e``, cut to ``limit``.
+
+    A backslash stays as it is: the result is for eyes, not for parsing back.
+    """
+    if len(text) > limit:
+        text = text[: limit - 1] + "…"
+    if text.isascii() and text.isprintable():
+        return text
+    return _UNSAFE.sub(_escape, text)
+
+
+def _escape(match: re.Match[str]) -> str:
+    code = ord(match[0])
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
