@@ -1,0 +1,106 @@
+# The same commands for a laptop and for CI. `make` alone lists them.
+# Needs nothing but make and Python 3.11+; everything else goes into .venv and tests/node_modules.
+
+PYTHON ?= python3
+ARGS ?=
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready-for-tests
+NODE_MODULES := tests/node_modules/.package-lock.json
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+
+# What the tests drive from outside, as program:package (Debian's names).
+TEST_TOOLS := curl:curl ip:iproute2 node:nodejs npm:npm
+
+# Debian keeps ip in sbin, which is not on every user's PATH.
+export PATH := $(PATH):/usr/sbin:/sbin
+
+.SHELLFLAGS := -ec
+.DELETE_ON_ERROR:
+.NOTPARALLEL:
+.DEFAULT_GOAL := help
+
+# Installs the Debian packages in the shell variable `missing`, if there are any. Where that takes
+# somebody's password, says which they are and goes on with $(1).
+define install_missing
+if [ -z "$$missing" ]; then :; \
+elif [ "$$(id -u)" -eq 0 ] && command -v apt-get >/dev/null; then \
+	echo "Installing:$$missing"; \
+	apt-get update -qq; \
+	DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends $$missing \
+		>/dev/null </dev/null; \
+else \
+	echo "Missing here:$$missing. On Debian: sudo apt-get install$$missing" >&2; \
+	$(1); \
+fi
+endef
+
+# Sets `missing` to python3-venv if Python cannot make a virtual environment.
+define look_for_venv
+missing=; \
+if ! command -v $(PYTHON) >/dev/null; then missing=" python3 python3-venv"; \
+elif ! $(PYTHON) -c 'import ensurepip, venv' 2>/dev/null; then missing=" python3-venv"; fi
+endef
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: serve
+serve: $(BIN)/wsdev ## run the gateway; options go into ARGS="--port 3100"
+	@exec $(BIN)/wsdev serve $(ARGS)
+
+.PHONY: test
+test: tools lint ## set up what the tests need, then run all checks
+	$(BIN)/python -m pytest --cov
+
+.PHONY: lint
+lint: $(READY) ## the checks that run nothing: ruff, mypy, import-linter
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+
+.PHONY: format
+format: $(READY) ## let ruff put the code in order
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+.PHONY: clean
+clean: ## remove all that was made here
+	rm -rf $(VENV) tests/node_modules build dist
+	rm -rf .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -f .coverage .coverage.*
+	find wsdev tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Locally a test without its tool is skipped; in CI it would fail, so stop here and say why.
+.PHONY: tools
+tools: | system-packages
+	@if command -v npm >/dev/null; then $(MAKE) --no-print-directory $(NODE_MODULES); fi
+
+.PHONY: system-packages
+system-packages:
+	@$(look_for_venv); \
+	for pair in $(TEST_TOOLS); do \
+		command -v "$${pair%%:*}" >/dev/null || missing="$$missing $${pair##*:}"; \
+	done; \
+	$(call install_missing,[ -z "$$CI" ])
+
+$(NODE_MODULES): tests/package.json
+	npm install --prefix tests --no-package-lock --no-audit --no-fund --loglevel=error
+	@touch $@
+
+$(BIN)/python:
+	@$(look_for_venv); $(call install_missing,exit 1)
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else \
+		"wsdev needs Python 3.11 or newer, and $(PYTHON) is %d.%d: make PYTHON=<path>" \
+		% sys.version_info[:2])'
+	$(PYTHON) -m venv $(VENV)
+
+$(BIN)/wsdev: pyproject.toml | $(BIN)/python
+	$(PIP) --editable .
+	@touch $@
+
+$(READY): pyproject.toml | $(BIN)/python
+	$(PIP) --editable '.[test]'
+	@touch $(BIN)/wsdev $@
