@@ -1,0 +1,135 @@
+"""The device's end of a conversation: the upgrade request, hello, telemetry, answers to commands."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from websockets.client import ClientProtocol
+from websockets.exceptions import InvalidStatus
+from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFactory
+from websockets.http11 import Response
+from websockets.protocol import OPEN
+from websockets.uri import parse_uri
+
+from wsdev.events import Event, Opened, UpgradeFailed, UpgradeRefused
+from wsdev.protocol import (
+    BadMessage,
+    CommandAck,
+    Connect,
+    DeviceClass,
+    DeviceMessage,
+    GatewayMessage,
+    Ping,
+    Pong,
+    decode_from_gateway,
+)
+from wsdev.sanitize import printable
+from wsdev.session import WIRE_LOGGER, Session, SessionPolicy, State
+
+
+class DeviceSession(Session):
+    """One gateway as a device sees it.
+
+    Args:
+        url: ``ws://`` or ``wss://`` with the path of the device class.
+        headers: Extra request headers, ``Authorization`` among them.
+    """
+
+    __slots__ = ("device_class",)
+
+    _ws: ClientProtocol
+
+    def __init__(
+        self,
+        policy: SessionPolicy,
+        url: str,
+        device_class: DeviceClass,
+        headers: Sequence[tuple[str, str]],
+        now: float,
+    ) -> None:
+        super().__init__(policy, now)
+        self.device_class = device_class
+        self._ws = ClientProtocol(
+            parse_uri(url),
+            extensions=[ClientPerMessageDeflateFactory()] if policy.compression else None,
+            max_size=device_class.max_message,
+            logger=WIRE_LOGGER,
+        )
+        request = self._ws.connect()
+        for name, value in headers:
+            request.headers[name] = value
+        self._ws.send_request(request)
+        self._collect(self._ws)
+
+    # The upgrade
+
+    def _receive_handshake(self, data: bytes, now: float) -> list[Event]:
+        self._ws.receive_data(data)
+        return self._upgraded(now)
+
+    def receive_eof(self, now: float) -> list[Event]:
+        """The peer half-closed; an HTTP answer without a length ends here."""
+        if self.state is State.HANDSHAKE:
+            self._ws.receive_eof()
+            events = self._upgraded(now)
+            if events:
+                return events
+        return super().receive_eof(now)
+
+    def _upgraded(self, now: float) -> list[Event]:
+        ws = self._ws
+        received = ws.events_received()
+        failure = ws.handshake_exc
+        if failure is not None:
+            self._collect(ws)
+            self._start_closing(now)
+            if isinstance(failure, InvalidStatus):
+                response = failure.response
+                return [
+                    UpgradeRefused(
+                        response.status_code,
+                        list(response.headers.raw_items()),
+                        bytes(response.body),
+                    )
+                ]
+            root = failure.__cause__ or failure
+            return [UpgradeFailed(printable(str(root)))]
+        if not received:
+            return []
+        assert isinstance(received[0], Response) and ws.state is OPEN
+        self._go(State.OPEN)
+        self.due = now + self.policy.ping_after
+        events: list[Event] = [Opened()]
+        # Frames may follow the 101 in the same segment.
+        ws.events = received[1:] + ws.events
+        return events + self._receive_frames(b"", now)
+
+    def _handshake_timed_out(self, now: float) -> list[Event]:
+        self._start_closing(now)
+        timeout = self.policy.limits.handshake_timeout
+        return [UpgradeFailed(f"no answer to the upgrade within {timeout:.0f} s")]
+
+    # The conversation
+
+    def hello(self, name: str, version: str) -> None:
+        """Send ``connect``; the gateway answers ``connection_ack``."""
+        self.send(Connect(device=name, version=version))
+
+    def acknowledge(
+        self, *, command_id: str | None, command_type: str | None, detail: Any = None
+    ) -> None:
+        """Tell the gateway that a command was carried out."""
+        self.send(
+            CommandAck("success", id=command_id, command_type=command_type, detail=detail)
+        )
+
+    def _decode(self, text: bytes) -> DeviceMessage | GatewayMessage:
+        return decode_from_gateway(text)
+
+    def _answer(self, message: DeviceMessage | GatewayMessage) -> None:
+        if isinstance(message, Ping):
+            self.send(Pong(message.timestamp))
+
+    def _answer_bad(self, error: BadMessage) -> None:
+        """A device has no word for that; the owner sees the event."""

@@ -1,0 +1,195 @@
+"""The gateway's end of a conversation: the request head, the upgrade, answers to a device."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from websockets.exceptions import InvalidHandshake, InvalidUpgrade
+from websockets.extensions.permessage_deflate import ServerPerMessageDeflateFactory
+from websockets.datastructures import Headers
+from websockets.http11 import Request, Response
+from websockets.server import ServerProtocol
+from websockets.typing import Subprotocol
+
+from wsdev.events import Event, HeadRejected, RequestReceived
+from wsdev.protocol import (
+    SUBPROTOCOL,
+    Ack,
+    BadMessage,
+    ConnectionAck,
+    DeviceClass,
+    DeviceMessage,
+    ErrorMessage,
+    GatewayMessage,
+    MessageId,
+    Ping,
+    Pong,
+    decode_from_device,
+)
+from wsdev.session import WIRE_LOGGER, Session, SessionPolicy, State
+
+_TLS_HANDSHAKE_RECORD: Final = 0x16
+"""First byte of a TLS ClientHello (RFC 8446 section 5.1): https:// or wss:// on a plain port."""
+
+_METHODS: Final = (b"GET", b"HEAD")
+_LONGEST_METHOD: Final = 16
+
+
+def _select_subprotocol(_: ServerProtocol, offered: object) -> Subprotocol | None:
+    """Ours if it is offered, else none: arduinoWebSockets offers `arduino` and takes no answer."""
+    assert isinstance(offered, list)
+    return Subprotocol(SUBPROTOCOL) if SUBPROTOCOL in offered else None
+
+
+class GatewaySession(Session):
+    """One device as the gateway sees it.
+
+    The owner answers :class:`RequestReceived` with :meth:`accept` or :meth:`answer`, greets with
+    :meth:`welcome`, and calls :meth:`ack` once a message is kept. The gateway never speaks first.
+    """
+
+    __slots__ = ("_head", "_upgrade", "device_class")
+
+    device_class: DeviceClass | None
+    _ws: ServerProtocol | None
+
+    def __init__(self, policy: SessionPolicy, now: float) -> None:
+        super().__init__(policy, now)
+        self.device_class = None
+        self._head: bytearray | None = bytearray()
+        self._upgrade: ServerProtocol | None = None
+
+    # The request head
+
+    def _receive_handshake(self, data: bytes, now: float) -> list[Event]:
+        head = self._head
+        if head is None:
+            return []
+        seen = max(0, len(head) - 3)
+        head += data
+        end = head.find(b"\r\n\r\n", seen)
+        code = self._reject_early(head, end)
+        if code is not None:
+            self._head = None
+            return [HeadRejected(code)]
+        if end < 0:
+            return []
+        # Bytes behind the head wait for the verdict.
+        self._head = head[end + 4 :]
+        ws = ServerProtocol(
+            select_subprotocol=_select_subprotocol,
+            extensions=[ServerPerMessageDeflateFactory()] if self.policy.compression else None,
+            logger=WIRE_LOGGER,
+        )
+        ws.receive_data(bytes(head[: end + 4]))
+        events = ws.events_received()
+        if not events:
+            self._head = None
+            return [HeadRejected("bad_request")]
+        request = events[0]
+        assert isinstance(request, Request)
+        self._upgrade = ws
+        return [RequestReceived(request)]
+
+    def _reject_early(self, head: bytearray, end: int) -> str | None:
+        """The refusal that the bytes so far deserve, whole head or not."""
+        limits = self.policy.limits
+        if head[0] == _TLS_HANDSHAKE_RECORD:
+            return "tls_on_plain_port"
+        space = head.find(b" ", 0, _LONGEST_METHOD)
+        if space >= 0 and head[:space].isalpha() and bytes(head[:space]) not in _METHODS:
+            return "method_not_allowed"
+        size = len(head) if end < 0 else end
+        if size > limits.head_bytes or head.count(b"\n", 0, size) > limits.head_lines:
+            return "head_too_large"
+        return None
+
+    def _handshake_timed_out(self, now: float) -> list[Event]:
+        self._head = None
+        return [HeadRejected("head_timeout")]
+
+    def check_upgrade(self, request: Request) -> str | None:
+        """The key of codes.REFUSALS for a request that cannot become a WebSocket, else None.
+
+        RFC 6455 section 4.2.1. What it finds is kept for :meth:`accept`.
+        """
+        if request.protocol == "HTTP/1.0":
+            return "http_1_0"
+        assert self._upgrade is not None
+        version = {value.strip() for value in request.headers.get_all("Sec-WebSocket-Version")}
+        try:
+            if request.headers.get_all("Upgrade") and version and version != {"13"}:
+                return "websocket_version"
+            self._upgrade.process_request(request)
+        except InvalidUpgrade:
+            return "upgrade_required"
+        except InvalidHandshake:
+            return "bad_upgrade"
+        return None
+
+    def accept(self, request: Request, device_class: DeviceClass, now: float) -> list[Event]:
+        """Let the device in: 101, then whatever it sent behind the head.
+
+        The answer carries three headers and stays under 512 bytes: some clients read it into a
+        small buffer and match names case by case.
+        """
+        ws = self._upgrade
+        assert ws is not None
+        accept, extensions, subprotocol = ws.process_request(request)
+        headers = Headers()
+        headers["Upgrade"] = "websocket"
+        headers["Connection"] = "Upgrade"
+        headers["Sec-WebSocket-Accept"] = accept
+        if extensions is not None:
+            headers["Sec-WebSocket-Extensions"] = extensions
+        if subprotocol is not None:
+            headers["Sec-WebSocket-Protocol"] = subprotocol
+        ws.max_message_size = device_class.max_message
+        ws.send_response(Response(101, "Switching Protocols", headers))
+        rest, self._head, self._upgrade = self._head, None, None
+        self._ws = ws
+        self._collect(ws)
+        self.device_class = device_class
+        self._go(State.OPEN)
+        self.due = now + self.policy.ping_after
+        return self._receive_frames(bytes(rest), now) if rest else []
+
+    def answer(self, response: bytes, now: float) -> None:
+        """Answer with plain HTTP and half-close; what comes after is dropped."""
+        if self.state is State.HANDSHAKE:
+            self._head = self._upgrade = None
+            self._out += (response, b"")
+            self._start_closing(now)
+
+    # The conversation
+
+    def welcome(self, name: str, session_id: str) -> None:
+        """Answer ``connect``: the name as given, and what the device should know."""
+        assert self.device_class is not None
+        self.send(
+            ConnectionAck(
+                device=name,
+                session=session_id,
+                server_time=self.policy.wall_clock(),
+                ping_interval=self.policy.ping_after,
+                max_message_bytes=self.device_class.max_message,
+            )
+        )
+
+    def ack(self, message_id: MessageId) -> None:
+        """Tell the device that its message is kept."""
+        self.send(Ack(message_id))
+
+    def _decode(self, text: bytes) -> DeviceMessage | GatewayMessage:
+        return decode_from_device(text)
+
+    def _answer(self, message: DeviceMessage | GatewayMessage) -> None:
+        if isinstance(message, Ping):
+            self.send(Pong(message.timestamp, self.policy.wall_clock()))
+
+    def _answer_bad(self, error: BadMessage) -> None:
+        self.send(ErrorMessage(error.code, error.cause, error.hint))
+
+    def _ping_size(self) -> int:
+        return 4 if self.device_class is None else self.device_class.ping_payload
+

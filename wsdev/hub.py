@@ -1,0 +1,230 @@
+"""Who is connected, commands to them, and events to whoever listens. In memory, no I/O.
+
+The interface is narrow on purpose: a hub shared by several machines can stand behind it.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, Final, Protocol
+
+from wsdev.errors import LinkCut, NotAllowed, UsageError
+from wsdev.protocol import MAX_NAME_LENGTH, Command, CommandAck, encode
+
+MAX_OPEN_COMMANDS: Final = 64
+"""Commands to one device that wait for its answer; one more is refused."""
+
+DEFAULT_COMMAND_TIMEOUT: Final = 10.0
+
+
+class DevicePort(Protocol):
+    """The way to a connected device."""
+
+    def send_text(self, text: bytes) -> None:
+        """Send one text message."""
+
+    def last_proof(self) -> float:
+        """Monotonic time of the last byte from the device."""
+
+
+class Outcome(enum.StrEnum):
+    """What became of a command."""
+
+    OPEN = "open"
+    ACKNOWLEDGED = "acknowledged"
+    FAILED = "failed"
+    IGNORED = "ignored"
+    EXPIRED = "expired"
+    LOST = "lost"
+
+
+_OUTCOMES: Final = {
+    "success": Outcome.ACKNOWLEDGED,
+    "error": Outcome.FAILED,
+    "ignored": Outcome.IGNORED,
+}
+
+
+@dataclass(slots=True)
+class SentCommand:
+    """A command on its way. ``on_done`` is called once, with the outcome set."""
+
+    id: str
+    kind: str
+    expires: float
+    on_done: Callable[[SentCommand], None]
+    outcome: Outcome = Outcome.OPEN
+    detail: Any = None
+
+
+@dataclass(slots=True, eq=False)
+class Member:
+    """A connected device.
+
+    Attributes:
+        name: As given by the gateway; unique in the hub.
+        address: Where it comes from, as text.
+        since: Unix time of the connection.
+    """
+
+    name: str
+    device_class: str
+    session_id: str
+    address: str
+    since: float
+    port: DevicePort
+    rtt: float | None = None
+    commands: list[SentCommand] = field(default_factory=list)
+
+
+class Change(enum.StrEnum):
+    """What happened to a member."""
+
+    JOINED = "joined"
+    RENAMED = "renamed"
+    LEFT = "left"
+
+
+Listener = Callable[[Change, Member], None]
+
+
+class Hub:
+    """The register of connected devices.
+
+    Args:
+        max_command: Bytes of a command's JSON; a device's buffer is small.
+    """
+
+    def __init__(self, *, max_command: int) -> None:
+        self._max_command = max_command
+        self._members: dict[str, Member] = {}
+        self._listeners: list[Listener] = []
+        self._sent = 0
+
+    def __len__(self) -> int:
+        return len(self._members)
+
+    def __iter__(self) -> Iterator[Member]:
+        return iter(list(self._members.values()))
+
+    def get(self, name: str) -> Member | None:
+        """The device of that name, if it is connected."""
+        return self._members.get(name)
+
+    def listen(self, listener: Listener) -> Callable[[], None]:
+        """Call ``listener`` on each change; returns the call that ends it."""
+        self._listeners.append(listener)
+        return lambda: self._listeners.remove(listener)
+
+    def join(self, member: Member) -> None:
+        """Take a device in under its name, which must be free."""
+        assert member.name not in self._members
+        self._members[member.name] = member
+        self._tell(Change.JOINED, member)
+
+    def rename(self, member: Member, name: str) -> None:
+        """Give a connected device another name, which must be free."""
+        assert name not in self._members
+        del self._members[member.name]
+        member.name = name
+        self._members[name] = member
+        self._tell(Change.RENAMED, member)
+
+    def leave(self, member: Member) -> None:
+        """Let a device go; its open commands are lost."""
+        if self._members.get(member.name) is not member:
+            return
+        del self._members[member.name]
+        for command in member.commands[:]:
+            self._settle(member, command, Outcome.LOST)
+        self._tell(Change.LEFT, member)
+
+    def free_name(self, wanted: str, is_taken: Callable[[str], bool]) -> str:
+        """``wanted`` with the lowest number from 2 up that makes it free."""
+        number = 2
+        while True:
+            suffix = f"-{number}"
+            name = wanted[: MAX_NAME_LENGTH - len(suffix)] + suffix
+            if name not in self._members and not is_taken(name):
+                return name
+            number += 1
+
+    # Commands
+
+    def send(
+        self,
+        name: str,
+        command: dict[str, Any],
+        on_done: Callable[[SentCommand], None],
+        *,
+        now: float,
+        timeout: float = DEFAULT_COMMAND_TIMEOUT,
+    ) -> SentCommand:
+        """Send a command to a connected device.
+
+        Args:
+            command: ``{"name": …, "args": …}`` without a ``type`` or ``action`` goes in the
+                gateway's own form; any other object is passed on as it is, with ``id`` added.
+
+        Raises:
+            LinkCut: no such device is connected.
+            UsageError: the command is larger than a device's buffer.
+            NotAllowed: too many commands wait for this device's answer.
+        """
+        member = self._members.get(name)
+        if member is None:
+            raise LinkCut(f"{name} is not connected", "see which devices are", code="offline")
+        if len(member.commands) >= MAX_OPEN_COMMANDS:
+            raise NotAllowed(
+                f"{name} has not answered {MAX_OPEN_COMMANDS} commands",
+                "wait for its answers, or restart the device",
+                code="too_many_commands",
+            )
+        self._sent += 1
+        command_id = f"c-{self._sent}"
+        text, kind = _render(command, command_id)
+        if len(text) > self._max_command:
+            raise UsageError(
+                f"the command is {len(text)} bytes, over the limit of {self._max_command}",
+                "send less at once; devices have small buffers",
+                code="command_too_large",
+            )
+        sent = SentCommand(command_id, kind, now + timeout, on_done)
+        member.commands.append(sent)
+        member.port.send_text(text)
+        return sent
+
+    def acknowledged(self, member: Member, ack: CommandAck) -> SentCommand | None:
+        """Settle the command that ``ack`` names, or the oldest of its type; None if there is none."""
+        for command in member.commands:
+            if command.id == ack.id if ack.id is not None else command.kind == ack.command_type:
+                command.detail = ack.detail
+                self._settle(member, command, _OUTCOMES[ack.status])
+                return command
+        return None
+
+    def expire(self, now: float) -> None:
+        """Settle the commands whose time is over."""
+        for member in self:
+            for command in [c for c in member.commands if c.expires <= now]:
+                self._settle(member, command, Outcome.EXPIRED)
+
+    def _settle(self, member: Member, command: SentCommand, outcome: Outcome) -> None:
+        member.commands.remove(command)
+        command.outcome = outcome
+        command.on_done(command)
+
+    def _tell(self, change: Change, member: Member) -> None:
+        for listener in self._listeners[:]:
+            listener(change, member)
+
+
+def _render(command: dict[str, Any], command_id: str) -> tuple[bytes, str]:
+    """The command's text, and the word by which old firmware acknowledges it."""
+    if "type" in command or "action" in command:
+        kind = command.get("type") or command.get("action")
+        return encode({**command, "id": command_id}), str(kind)
+    own = Command(id=command_id, name=str(command.get("name", "")), args=command.get("args"))
+    return encode(own), own.name or "command"

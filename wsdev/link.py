@@ -1,0 +1,187 @@
+"""The asyncio shell that both ends share: feed bytes to a session, flush what it wants to say.
+
+One protocol object per connection and no task or timer of its own: the owner sweeps.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import enum
+import socket
+import struct
+from collections.abc import Callable, Sequence
+from typing import Final, Protocol
+
+from wsdev.codes import CloseCode
+from wsdev.events import Closed, ClosedBy, Event, TimeUp
+from wsdev.session import Session, State
+
+WRITE_HIGH_WATER: Final = 64 * 1024
+"""Bytes in our write buffer above which the peer counts as not reading."""
+
+_RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)
+
+
+class Hold(enum.IntFlag):
+    """Why a link does not read; the peer feels it as TCP backpressure."""
+
+    NONE = 0
+    UNREAD = 1  # the peer does not read what we send
+    RATE = 2  # its message budget is spent
+    NAME = 4  # its name is being settled
+
+
+class LinkOwner(Protocol):
+    """Who is told what happens on a link."""
+
+    def link_made(self) -> None:
+        """The transport is there."""
+
+    def handle(self, events: Sequence[Event]) -> None:
+        """Act on events; what that makes the session say is flushed afterwards."""
+
+    def link_lost(self) -> None:
+        """The transport is gone; the last call."""
+
+
+class Link(asyncio.Protocol):
+    """One connection: a transport on one side, a session on the other.
+
+    Args:
+        session: Either end's conversation.
+        clock: Monotonic seconds, the loop's.
+    """
+
+    __slots__ = ("_clock", "_holds", "_owner", "_transport", "session", "stalled_since")
+
+    def __init__(self, session: Session, clock: Callable[[], float]) -> None:
+        self.session = session
+        self.stalled_since: float | None = None
+        self._clock = clock
+        self._owner: LinkOwner | None = None
+        self._transport: asyncio.Transport | None = None
+        self._holds = Hold.NONE
+
+    def attach(self, owner: LinkOwner) -> None:
+        """Name the owner; before the transport is made."""
+        self._owner = owner
+
+    # Called by the event loop
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Start: the session may have something to say already."""
+        assert isinstance(transport, asyncio.Transport)
+        transport.set_write_buffer_limits(high=WRITE_HIGH_WATER)
+        self._transport = transport
+        if self._owner is not None:
+            self._owner.link_made()
+        self.flush()
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes from the peer."""
+        self.dispatch(self.session.receive(data, self._clock()))
+
+    def eof_received(self) -> None:
+        """The peer half-closed: the conversation ends, the transport closes after the flush."""
+        self.dispatch(self.session.receive_eof(self._clock()))
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The transport is gone."""
+        self._transport = None
+        self.dispatch(self.session.lost(self._clock()))
+        if self._owner is not None:
+            self._owner.link_lost()
+            self._owner = None
+
+    def pause_writing(self) -> None:
+        """Our buffer is over the mark: stop reading too, so that answers cannot pile up."""
+        self.stalled_since = self._clock()
+        self.hold(Hold.UNREAD)
+
+    def resume_writing(self) -> None:
+        """The peer reads again."""
+        self.stalled_since = None
+        self.release(Hold.UNREAD)
+
+    # Called by the owner
+
+    def dispatch(self, events: Sequence[Event]) -> None:
+        """Hand events to the owner, then flush."""
+        if events and self._owner is not None:
+            self._owner.handle(events)
+        self.flush()
+        if events and isinstance(events[-1], TimeUp):
+            self.abort()
+
+    def flush(self) -> None:
+        """Write what the session wants to say."""
+        out = self.session.data_to_send()
+        transport = self._transport
+        if not out or transport is None or transport.is_closing():
+            return
+        half_close = out[-1] == b""
+        if half_close:
+            out.pop()
+        if len(out) == 1:
+            transport.write(out[0])
+        elif out:
+            transport.write(b"".join(out))
+        if half_close:
+            # TLS cannot half-close; close() still flushes.
+            if transport.can_write_eof():
+                transport.write_eof()
+            else:
+                transport.close()
+        elif self._holds & Hold.UNREAD:
+            limits = self.session.policy.limits
+            if transport.get_write_buffer_size() > limits.queue_bytes:
+                self._give_up_on_reader("unread data over the limit")
+
+    def sweep(self, now: float) -> None:
+        """Let time pass: the session's deadlines and a reader that stalls."""
+        if now >= self.session.due:
+            self.dispatch(self.session.tick(now))
+        if self.stalled_since is not None:
+            limits = self.session.policy.limits
+            if now - self.stalled_since >= limits.stall_timeout:
+                self._give_up_on_reader(f"nothing read for {limits.stall_timeout:.0f} s")
+
+    def _give_up_on_reader(self, reason: str) -> None:
+        # The close frame would queue behind what is not read: the reset has to tell.
+        was_open = self.session.state is State.OPEN
+        self.session.lost(self._clock())
+        if was_open and self._owner is not None:
+            self._owner.handle([Closed(CloseCode.TOO_SLOW, reason, ClosedBy.HERE)])
+        self.abort()
+
+    def close(self, code: int, reason: str) -> None:
+        """Close the conversation with a code and a reason."""
+        self.dispatch(self.session.close(code, reason, self._clock()))
+
+    def hold(self, why: Hold) -> None:
+        """Stop reading until each reason is released."""
+        if not self._holds and self._transport is not None and not self._transport.is_closing():
+            self._transport.pause_reading()
+        self._holds |= why
+
+    def release(self, why: Hold) -> None:
+        """Take back one reason; reading goes on when none is left."""
+        if not self._holds & why:
+            return
+        self._holds &= ~why
+        if not self._holds and self._transport is not None and not self._transport.is_closing():
+            self._transport.resume_reading()
+
+    def abort(self, *, reset: bool = False) -> None:
+        """Drop the transport; with ``reset`` the peer gets a TCP reset for certain."""
+        transport = self._transport
+        if transport is None:
+            return
+        if reset:
+            sock = transport.get_extra_info("socket")
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+        transport.abort()
+
+    def extra_info(self, name: str) -> object:
+        """What asyncio knows of the transport (``peername``, ``ssl_object`` …)."""
+        return None if self._transport is None else self._transport.get_extra_info(name)

@@ -1,0 +1,352 @@
+"""The grammar of the wire: one conversation as a state machine, for either end.
+
+Bytes and time in, events and bytes out: no socket, no clock, no sleep. The frames are parsed by
+the Sans-I/O layer of the `websockets` package; this module adds the contract around it: hello,
+keepalive, messages, acknowledgements, closing. All times are monotonic seconds.
+"""
+
+from __future__ import annotations
+
+import enum
+import logging
+import struct
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+import msgspec
+from websockets.frames import Frame as WireFrame
+from websockets.frames import Opcode
+from websockets.protocol import OPEN, Protocol
+
+from wsdev.codes import CloseCode
+from wsdev.events import (
+    BadMessageReceived,
+    BinaryReceived,
+    Closed,
+    ClosedBy,
+    Event,
+    MessageReceived,
+    PongReceived,
+    TimeUp,
+)
+from wsdev.protocol import (
+    DEAD_AFTER,
+    PING_AFTER,
+    BadMessage,
+    DeviceMessage,
+    Frame,
+    GatewayMessage,
+    Limits,
+    encode,
+)
+
+# At DEBUG the websockets package logs every header, Authorization too. Its logger stays quiet.
+WIRE_LOGGER: Final = logging.getLogger("wsdev.wire")
+WIRE_LOGGER.setLevel(logging.WARNING)
+
+MAX_CLOSE_REASON: Final = 123
+"""Bytes: a control frame holds 125, two of them the code (RFC 6455 section 5.5)."""
+
+
+class State(enum.IntEnum):
+    """Where a conversation stands."""
+
+    HANDSHAKE = 0
+    OPEN = 1
+    CLOSING = 2  # the last word is said or heard; the transport may linger
+    CLOSED = 3
+
+
+TRANSITIONS: Final[dict[State, frozenset[State]]] = {
+    State.HANDSHAKE: frozenset({State.OPEN, State.CLOSING, State.CLOSED}),
+    State.OPEN: frozenset({State.CLOSING, State.CLOSED}),
+    State.CLOSING: frozenset({State.CLOSED}),
+    State.CLOSED: frozenset(),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class SessionPolicy:
+    """What all sessions of one program share.
+
+    Attributes:
+        ping_after: Seconds of silence before a ping.
+        dead_after: Seconds of silence after which the peer is taken for dead.
+        wall_clock: Unix time, for ``server_time`` only; never for a deadline.
+        compression: Offer or accept permessage-deflate (RFC 7692).
+    """
+
+    limits: Limits = Limits()
+    ping_after: float = PING_AFTER
+    dead_after: float = DEAD_AFTER
+    wall_clock: Callable[[], float] = time.time
+    compression: bool = False
+
+
+class Session(ABC):
+    """What both ends of a conversation have in common.
+
+    Attributes:
+        state: See :data:`TRANSITIONS`.
+        due: No call of :meth:`tick` before this time can have any effect.
+        last_received: When the peer last gave a sign of life.
+        bytes_received, messages_received: Totals.
+    """
+
+    __slots__ = (
+        "_announced",
+        "_out",
+        "_parts",
+        "_ping_count",
+        "_ping_payload",
+        "_ping_sent",
+        "_text_parts",
+        "_ws",
+        "bytes_received",
+        "due",
+        "last_received",
+        "messages_received",
+        "policy",
+        "state",
+    )
+
+    _ws: Protocol | None
+
+    def __init__(self, policy: SessionPolicy, now: float) -> None:
+        self.policy = policy
+        self.state = State.HANDSHAKE
+        self.last_received = now
+        self.due = now + policy.limits.handshake_timeout
+        self.bytes_received = 0
+        self.messages_received = 0
+        self._ws = None
+        self._out: list[bytes] = []
+        self._parts: bytearray | None = None
+        self._text_parts = False
+        self._announced: Frame | None = None
+        self._ping_sent: float | None = None
+        self._ping_payload = b""
+        self._ping_count = 0
+
+    # Bytes in
+
+    def receive(self, data: bytes, now: float) -> list[Event]:
+        """Take bytes from the peer, cut anywhere; return what they mean."""
+        self.last_received = now
+        self.bytes_received += len(data)
+        if self.state is State.OPEN:
+            return self._receive_frames(data, now)
+        if self.state is State.HANDSHAKE:
+            return self._receive_handshake(data, now)
+        if self._ws is not None:
+            # The last word is said; what may still come is the peer's close frame.
+            self._ws.receive_data(data)
+            self._ws.events_received()
+            self._collect(self._ws)
+        # Without: after a refusal some clients write frames as if they were in. Junk, dropped.
+        return []
+
+    def receive_eof(self, now: float) -> list[Event]:
+        """The peer half-closed or the transport is lost; idempotent."""
+        return self.lost(now)
+
+    def lost(self, now: float) -> list[Event]:
+        """The transport is gone; the conversation ends if it had not."""
+        ended = self.state >= State.CLOSING
+        self._go(State.CLOSED)
+        return [] if ended else [Closed(CloseCode.ABNORMAL, "", ClosedBy.PATH)]
+
+    # Bytes out
+
+    def data_to_send(self) -> list[bytes]:
+        """The bytes to send since the last call; ``b""`` asks for a half-close."""
+        out, self._out = self._out, []
+        return out
+
+    def send(self, message: msgspec.Struct | dict[str, Any]) -> None:
+        """Send a message as one text frame; nothing happens unless open."""
+        self.send_text(encode(message))
+
+    def send_text(self, text: bytes) -> None:
+        """Send UTF-8 text as one frame; nothing happens unless open."""
+        if self.state is State.OPEN and self._ws is not None:
+            self._ws.send_text(text)
+            self._collect(self._ws)
+
+    def send_binary(self, data: bytes) -> None:
+        """Send a binary message as one frame; nothing happens unless open."""
+        if self.state is State.OPEN and self._ws is not None:
+            self._ws.send_binary(data)
+            self._collect(self._ws)
+
+    def ping(self, now: float) -> None:
+        """Ask for a sign of life now; the answer comes as :class:`PongReceived`."""
+        if self.state is State.OPEN and self._ws is not None:
+            self._ping_count += 1
+            self._ping_payload = struct.pack("!I", self._ping_count)[: self._ping_size()]
+            self._ping_sent = now
+            self._ws.send_ping(self._ping_payload)
+            self._collect(self._ws)
+
+    def close(self, code: int, reason: str, now: float) -> list[Event]:
+        """Close with ``code`` and ``reason`` (cut to 123 bytes); nothing happens unless open."""
+        if self.state is not State.OPEN or self._ws is None:
+            return []
+        reason = reason.encode()[:MAX_CLOSE_REASON].decode(errors="ignore")
+        self._ws.send_close(code, reason)
+        self._collect(self._ws)
+        self._start_closing(now)
+        return [Closed(code, reason, ClosedBy.HERE)]
+
+    # Time
+
+    def tick(self, now: float) -> list[Event]:
+        """Let time pass: keepalive and deadlines. Sets :attr:`due` to the next useful time."""
+        if now < self.due:
+            return []
+        if self.state is State.OPEN:
+            return self._keep_alive(now)
+        if self.state is State.HANDSHAKE:
+            return self._handshake_timed_out(now)
+        self.due = float("inf")
+        self._go(State.CLOSED)
+        return [TimeUp()]
+
+    def _keep_alive(self, now: float) -> list[Event]:
+        policy = self.policy
+        silent = now - self.last_received
+        if silent >= policy.dead_after:
+            reason = f"no sign of life for {silent:.0f} s"
+            return self.close(CloseCode.NO_SIGN_OF_LIFE, reason, now)
+        last_asked = self._ping_sent if self._ping_sent is not None else self.last_received
+        if now - max(last_asked, self.last_received) >= policy.ping_after:
+            self.ping(now)
+            last_asked = now
+        self.due = min(
+            self.last_received + policy.dead_after,
+            max(last_asked, self.last_received) + policy.ping_after,
+        )
+        return []
+
+    # To be filled in by each end
+
+    @abstractmethod
+    def _receive_handshake(self, data: bytes, now: float) -> list[Event]:
+        """Take bytes before the conversation is open."""
+
+    @abstractmethod
+    def _handshake_timed_out(self, now: float) -> list[Event]:
+        """The peer was too slow before the conversation was open."""
+
+    @abstractmethod
+    def _decode(self, text: bytes) -> DeviceMessage | GatewayMessage:
+        """The message in a text frame; raises BadMessage."""
+
+    @abstractmethod
+    def _answer(self, message: DeviceMessage | GatewayMessage) -> None:
+        """Answer what needs nobody else's word."""
+
+    @abstractmethod
+    def _answer_bad(self, error: BadMessage) -> None:
+        """Tell the peer what was wrong with its message."""
+
+    def _ping_size(self) -> int:
+        return 4
+
+    # Frames
+
+    def _receive_frames(self, data: bytes, now: float) -> list[Event]:
+        ws = self._ws
+        assert ws is not None
+        ws.receive_data(data)
+        events: list[Event] = []
+        for frame in ws.events_received():
+            # Before OPEN the parser gives heads, from here on frames only.
+            assert isinstance(frame, WireFrame)
+            self._take(frame, events, now)
+            if self.state is not State.OPEN:
+                return events
+        self._collect(ws)
+        if ws.parser_exc is not None and ws.close_sent is not None:
+            self._start_closing(now)
+            sent = ws.close_sent
+            events.append(Closed(sent.code, sent.reason, ClosedBy.HERE))
+        return events
+
+    def _take(self, frame: WireFrame, events: list[Event], now: float) -> None:
+        opcode = frame.opcode
+        if opcode is Opcode.TEXT or opcode is Opcode.BINARY:
+            if frame.fin:
+                self._take_message(opcode is Opcode.TEXT, frame.data, events, now)
+            else:
+                # One growing buffer: many tiny fragments cost no more than their bytes.
+                self._parts = bytearray(frame.data)
+                self._text_parts = opcode is Opcode.TEXT
+        elif opcode is Opcode.CONT:
+            assert self._parts is not None  # the parser refuses a continuation of nothing
+            self._parts += frame.data
+            if frame.fin:
+                data, self._parts = bytes(self._parts), None
+                self._take_message(self._text_parts, data, events, now)
+        elif opcode is Opcode.PONG:
+            if self._ping_sent is not None and frame.data == self._ping_payload:
+                events.append(PongReceived(now - self._ping_sent))
+                self._ping_sent = None
+        elif opcode is Opcode.CLOSE:
+            ws = self._ws
+            assert ws is not None and ws.close_rcvd is not None
+            self._collect(ws)
+            self._start_closing(now)
+            events.append(Closed(ws.close_rcvd.code, ws.close_rcvd.reason, ClosedBy.PEER))
+
+    def _take_message(
+        self, is_text: bool, payload: bytes | bytearray | memoryview, events: list[Event], now: float
+    ) -> None:
+        self.messages_received += 1
+        data = bytes(payload)
+        if not is_text:
+            events.append(BinaryReceived(data, self._announced))
+            self._announced = None
+            return
+        try:
+            str(data, "utf-8")
+        except UnicodeDecodeError:
+            events.append(self._fail(CloseCode.INVALID_DATA, "text is not UTF-8", now))
+            return
+        try:
+            message = self._decode(data)
+        except BadMessage as error:
+            self._answer_bad(error)
+            events.append(BadMessageReceived(error, data))
+            return
+        if isinstance(message, Frame):
+            self._announced = message
+        self._answer(message)
+        events.append(MessageReceived(message, data))
+
+    def _fail(self, code: int, reason: str, now: float) -> Closed:
+        """Fail the connection (RFC 6455 section 7.1.7)."""
+        assert self._ws is not None
+        self._ws.fail(code, reason)
+        self._collect(self._ws)
+        self._start_closing(now)
+        return Closed(code, reason, ClosedBy.HERE)
+
+    def _collect(self, ws: Protocol) -> None:
+        self._out += ws.data_to_send()
+
+    def _start_closing(self, now: float) -> None:
+        self._go(State.CLOSING)
+        self._parts = None
+        self.due = now + self.policy.limits.linger
+
+    def _go(self, state: State) -> None:
+        if state is not self.state:
+            assert state in TRANSITIONS[self.state], f"{self.state.name} to {state.name}"
+            self.state = state
+            if state is State.OPEN and self._ws is not None:
+                assert self._ws.state is OPEN
+
