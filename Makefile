@@ -84,7 +84,7 @@ system-packages:
 	for pair in $(TEST_TOOLS); do \
 		command -v "$${pair%%:*}" >/dev/null || missing="$$missing $${pair##*:}"; \
 	done; \
-	$(call install_missing,[ -z "$$CI" ])
+	$(call install_missing,[ -z "$$CI" ] && echo "Tests that need them are skipped." >&2)
 
 $(NODE_MODULES): tests/package.json
 	npm install --prefix tests --no-package-lock --no-audit --no-fund --loglevel=error
