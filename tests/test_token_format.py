@@ -1,0 +1,133 @@
+from __future__ import annotations
+
+import hashlib
+import itertools
+import re
+import string
+import zlib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from wsdev.errors import MistypedToken
+from wsdev.token_format import ParsedToken, fingerprint, new_token, parse_token
+
+BASE62 = string.digits + string.ascii_uppercase + string.ascii_lowercase
+
+class_names = st.from_regex(r"[a-z0-9][a-z0-9_-]{0,23}", fullmatch=True)
+random_parts = st.binary(min_size=16, max_size=16)
+
+
+@st.composite
+def tokens(draw: st.DrawFn) -> str:
+    part = draw(random_parts)
+    return new_token(draw(class_names), lambda _size: part)
+
+
+def cause_of(text: str) -> str:
+    with pytest.raises(MistypedToken) as caught:
+        parse_token(text)
+    return caught.value.cause
+
+
+def test_token_has_the_form_of_the_contract() -> None:
+    token = new_token("pico", bytes)
+    checked = "wsd_pico_" + "0" * 22
+    assert token.startswith(checked)
+    number = 0
+    for character in token[len(checked) :]:
+        number = number * 62 + BASE62.index(character)
+    assert number == zlib.crc32(checked.encode())
+    assert len(token) == len(checked) + 6
+
+
+def test_all_ones_fit_into_the_random_part() -> None:
+    token = new_token("pico", lambda size: b"\xff" * size)
+    number = 0
+    for character in token.removeprefix("wsd_pico_")[:22]:
+        number = number * 62 + BASE62.index(character)
+    assert number == 2**128 - 1
+
+
+def test_tokens_differ_by_default() -> None:
+    assert len({new_token("pico") for _ in range(100)}) == 100
+
+
+@given(device_class=class_names, part=random_parts)
+def test_every_class_name_makes_a_token_that_parses_back(device_class: str, part: bytes) -> None:
+    token = new_token(device_class, lambda _size: part)
+    assert len(token) <= 64
+    assert re.fullmatch(r"[A-Za-z0-9_-]+", token)
+    parsed = parse_token(token)
+    assert parsed == ParsedToken(token, device_class)
+    assert parsed.tail == token[-4:]
+
+
+@pytest.mark.parametrize("device_class", ["", "Pico", "pi co", "a" * 25, "pico\n", "кот", "a/b"])
+def test_what_is_no_class_name_makes_no_token(device_class: str) -> None:
+    with pytest.raises(ValueError, match="not a device class"):
+        new_token(device_class)
+
+
+@given(token=tokens(), data=st.data())
+def test_single_character_typo_is_always_caught(token: str, data: st.DataObject) -> None:
+    place = data.draw(st.integers(0, len(token) - 1))
+    wrong = data.draw(st.characters().filter(lambda character: character != token[place]))
+    cause_of(token[:place] + wrong + token[place + 1 :])
+
+
+def test_every_single_character_typo_of_one_token_is_caught() -> None:
+    token = new_token("esp32cam", bytes)
+    for place, wrong in itertools.product(range(len(token)), BASE62 + "_-"):
+        if wrong != token[place]:
+            cause_of(token[:place] + wrong + token[place + 1 :])
+
+
+@given(token=tokens(), data=st.data())
+def test_swapped_neighbours_in_the_random_part_are_caught(token: str, data: st.DataObject) -> None:
+    place = data.draw(st.integers(len(token) - 28, len(token) - 8))
+    swapped = token[:place] + token[place + 1] + token[place] + token[place + 2 :]
+    if swapped != token:
+        cause_of(swapped)
+
+
+@given(token=tokens(), data=st.data())
+def test_cut_token_is_caught(token: str, data: st.DataObject) -> None:
+    cause_of(token[: data.draw(st.integers(0, len(token) - 1))])
+
+
+@given(text=st.text())
+def test_any_text_gets_a_verdict(text: str) -> None:
+    cause_of(text)
+
+
+def test_causes_tell_what_is_wrong() -> None:
+    token = new_token("pico", bytes)
+    assert cause_of("hunter2") == "this is not a wsdev token"
+    assert "cut" in cause_of(token[:-1])
+    assert "cut" in cause_of(token + "\n")
+    assert "checksum" in cause_of(token.replace("000", "001"))
+    assert "checksum" in cause_of(token.replace("pico", "pica"))
+
+
+@given(token=tokens())
+def test_mistyped_token_stays_out_of_its_error(token: str) -> None:
+    body = token[-28:]
+    for wrong in (token[1:], token[:-1], token[:-1] + ("0" if token[-1] != "0" else "1")):
+        with pytest.raises(MistypedToken) as caught:
+            parse_token(wrong)
+        shown = f"{caught.value!r} {caught.value} {caught.value.cause} {caught.value.hint}"
+        assert body[:8] not in shown
+        assert caught.value.__context__ is None
+
+
+def test_repr_hides_the_text() -> None:
+    token = new_token("pico")
+    assert token[-28:] not in repr(parse_token(token))
+    assert "pico" in repr(parse_token(token))
+
+
+def test_fingerprint_is_sha256_of_the_ascii_bytes() -> None:
+    token = new_token("pico", bytes)
+    assert fingerprint(token) == hashlib.sha256(token.encode("ascii")).digest()
