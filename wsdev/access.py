@@ -19,7 +19,7 @@ from websockets.datastructures import Headers
 
 from wsdev.codes import REFUSALS
 from wsdev.errors import MistypedToken, Side, WsdevError
-from wsdev.protocol import Limits
+from wsdev.limits import Limits
 from wsdev.token_format import parse_token
 
 IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address

@@ -87,7 +87,12 @@ def refusal(
     if retry_after is not None:
         extra.append(("Retry-After", str(retry_after)))
     return response(
-        kind.status, msgspec.json.encode(body), JSON, extra, head_only=head_only, connection=connection
+        kind.status,
+        msgspec.json.encode(body),
+        JSON,
+        extra,
+        head_only=head_only,
+        connection=connection,
     )
 
 

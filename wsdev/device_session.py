@@ -1,4 +1,4 @@
-"""The device's end of a conversation: the upgrade request, hello, telemetry, answers to commands."""
+"""The device's end of a conversation: the upgrade request, hello, answers."""
 
 from __future__ import annotations
 
@@ -97,7 +97,8 @@ class DeviceSession(Session):
             return [UpgradeFailed(printable(str(root)))]
         if not received:
             return []
-        assert isinstance(received[0], Response) and ws.state is OPEN
+        assert isinstance(received[0], Response)
+        assert ws.state is OPEN
         self._go(State.OPEN)
         self.due = now + self.policy.ping_after
         events: list[Event] = [Opened()]
@@ -120,9 +121,7 @@ class DeviceSession(Session):
         self, *, command_id: str | None, command_type: str | None, detail: Any = None
     ) -> None:
         """Tell the gateway that a command was carried out."""
-        self.send(
-            CommandAck("success", id=command_id, command_type=command_type, detail=detail)
-        )
+        self.send(CommandAck("success", id=command_id, command_type=command_type, detail=detail))
 
     def _decode(self, text: bytes) -> DeviceMessage | GatewayMessage:
         return decode_from_gateway(text)

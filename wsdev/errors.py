@@ -78,7 +78,7 @@ EXIT_CODE_MEANINGS: dict[ExitCode, str] = {
     ExitCode.TLS: "TLS failed",
     ExitCode.HTTP: "something answers, but not as a wsdev gateway (another server, a proxy)",
     ExitCode.TOKEN: "the gateway does not accept the token",
-    ExitCode.NOT_ALLOWED: "the gateway does not let this device in now (class, window, limits, full)",
+    ExitCode.NOT_ALLOWED: "the gateway does not let the device in now (class, window, limits)",
     ExitCode.PROTOCOL: "the conversation went wrong (hello, message, close code)",
     ExitCode.CUT: "the connection was cut or fell silent",
     ExitCode.ADDRESS_IN_USE: "serve: the port is in use",

@@ -1,4 +1,4 @@
-"""What a session tells its owner. Values only; a session returns them in the order they happened."""
+"""What a session tells its owner. Values, in the order they happened."""
 
 from __future__ import annotations
 

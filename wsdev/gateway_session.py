@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
+from websockets.datastructures import Headers
 from websockets.exceptions import InvalidHandshake, InvalidUpgrade
 from websockets.extensions.permessage_deflate import ServerPerMessageDeflateFactory
-from websockets.datastructures import Headers
 from websockets.http11 import Request, Response
 from websockets.server import ServerProtocol
 from websockets.typing import Subprotocol
@@ -192,4 +192,3 @@ class GatewaySession(Session):
 
     def _ping_size(self) -> int:
         return 4 if self.device_class is None else self.device_class.ping_payload
-

@@ -28,6 +28,12 @@ class DevicePort(Protocol):
     def last_proof(self) -> float:
         """Monotonic time of the last byte from the device."""
 
+    def ask_for_proof(self) -> None:
+        """Ping the device now; :meth:`last_proof` moves when it answers."""
+
+    def close(self, code: int, reason: str) -> None:
+        """Close the connection."""
+
 
 class Outcome(enum.StrEnum):
     """What became of a command."""
@@ -197,7 +203,7 @@ class Hub:
         return sent
 
     def acknowledged(self, member: Member, ack: CommandAck) -> SentCommand | None:
-        """Settle the command that ``ack`` names, or the oldest of its type; None if there is none."""
+        """Settle the command that ``ack`` names, or the oldest of its type; None if none."""
         for command in member.commands:
             if command.id == ack.id if ack.id is not None else command.kind == ack.command_type:
                 command.detail = ack.detail

@@ -10,7 +10,7 @@ import enum
 import socket
 import struct
 from collections.abc import Callable, Sequence
-from typing import Final, Protocol
+from typing import Final, Protocol, cast
 
 from wsdev.codes import CloseCode
 from wsdev.events import Closed, ClosedBy, Event, TimeUp
@@ -70,9 +70,9 @@ class Link(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Start: the session may have something to say already."""
-        assert isinstance(transport, asyncio.Transport)
-        transport.set_write_buffer_limits(high=WRITE_HIGH_WATER)
-        self._transport = transport
+        # uvloop's transports behave as asyncio.Transport without being subclasses of it.
+        self._transport = cast(asyncio.Transport, transport)
+        self._transport.set_write_buffer_limits(high=WRITE_HIGH_WATER)
         if self._owner is not None:
             self._owner.link_made()
         self.flush()
@@ -135,7 +135,11 @@ class Link(asyncio.Protocol):
         elif self._holds & Hold.UNREAD:
             limits = self.session.policy.limits
             if transport.get_write_buffer_size() > limits.queue_bytes:
-                self._give_up_on_reader("unread data over the limit")
+                self.cut(CloseCode.TOO_SLOW, "unread data over the limit")
+
+    def is_due(self, now: float) -> bool:
+        """Whether :meth:`sweep` has anything to do."""
+        return now >= self.session.due or self.stalled_since is not None
 
     def sweep(self, now: float) -> None:
         """Let time pass: the session's deadlines and a reader that stalls."""
@@ -144,15 +148,21 @@ class Link(asyncio.Protocol):
         if self.stalled_since is not None:
             limits = self.session.policy.limits
             if now - self.stalled_since >= limits.stall_timeout:
-                self._give_up_on_reader(f"nothing read for {limits.stall_timeout:.0f} s")
+                # A close frame would queue behind what is not read: the end itself has to tell.
+                self.cut(CloseCode.TOO_SLOW, f"nothing read for {limits.stall_timeout:.0f} s")
 
-    def _give_up_on_reader(self, reason: str) -> None:
-        # The close frame would queue behind what is not read: the reset has to tell.
+    def cut(self, code: int, reason: str, *, reset: bool = False) -> None:
+        """End the conversation without a close frame and drop the transport.
+
+        Args:
+            code: For our own records; the peer sees only the end.
+            reset: Make it a TCP reset for certain.
+        """
         was_open = self.session.state is State.OPEN
         self.session.lost(self._clock())
         if was_open and self._owner is not None:
-            self._owner.handle([Closed(CloseCode.TOO_SLOW, reason, ClosedBy.HERE)])
-        self.abort()
+            self._owner.handle([Closed(code, reason, ClosedBy.HERE)])
+        self.abort(reset=reset)
 
     def close(self, code: int, reason: str) -> None:
         """Close the conversation with a code and a reason."""

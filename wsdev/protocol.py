@@ -1,4 +1,4 @@
-"""The vocabulary of the wire: device classes, paths, messages, codec, close codes, limits.
+"""The vocabulary of the wire: device classes, paths, messages and their codec.
 
 Pure: bytes in, values out. Both ends use this module, so there is one definition of each word.
 docs/protocol.md tells the same to firmware authors.
@@ -86,8 +86,8 @@ MAX_NAME_LENGTH: Final = 64
 
 
 def clean_name(name: str) -> str:
-    """The device name as the gateway uses it: ``[A-Za-z0-9._-]{0,64}``; empty if nothing is left."""
-    return _NOT_IN_NAMES.sub("-", name).strip("-")[:MAX_NAME_LENGTH]
+    """The name as the gateway uses it: ``[A-Za-z0-9._-]{0,64}``; empty if nothing is left."""
+    return _NOT_IN_NAMES.sub("-", name).strip("-")[:MAX_NAME_LENGTH].rstrip("-")
 
 
 # Messages, device to gateway. Unknown fields are ignored (msgspec's default).
@@ -336,7 +336,9 @@ def _untagged(text: bytes, exc: Exception, known: frozenset[str]) -> Unknown:
         ) from None
     if not isinstance(body, dict):
         raise BadMessage(
-            "the message is not a JSON object", "send one JSON object per message", code="not_object"
+            "the message is not a JSON object",
+            "send one JSON object per message",
+            code="not_object",
         )
     kind = body.get("type", "")
     if not isinstance(kind, str):
@@ -376,25 +378,3 @@ def is_whole_jpeg(data: bytes) -> bool:
     if not data.startswith(JPEG_START):
         return False
     return data.endswith(JPEG_END) or data.rstrip(b"\0").endswith(JPEG_END)
-
-
-# Limits
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """Bounds that protect the gateway. Units: bytes, seconds, counts. 0 turns a rate limit off."""
-
-    head_bytes: int = 8 * 1024
-    head_lines: int = 128
-    handshake_timeout: float = 10.0
-    queue_bytes: int = 1024 * 1024
-    stall_timeout: float = 10.0
-    wrong_tokens_per_minute: int = 10
-    token_requests_per_minute: int = 30
-    connections_per_address: int = 256
-    connections: int = 0
-    messages_per_minute: int = 6000
-    command_bytes: int = MAX_TEXT_TO_DEVICE
-    linger: float = 2.0
-    name_probe: float = 2.0

@@ -12,7 +12,7 @@ _UNSAFE = re.compile(
 
 
 def printable(text: str, limit: int = 300) -> str:
-    """``text`` with control, bidi and line characters as ``\\x1b`` or ``\\u202e``, cut to ``limit``.
+    """``text`` with control, bidi and line characters as ``\\x1b``, cut to ``limit`` characters.
 
     A backslash stays as it is: the result is for eyes, not for parsing back.
     """

@@ -32,6 +32,7 @@ from wsdev.events import (
     PongReceived,
     TimeUp,
 )
+from wsdev.limits import Limits
 from wsdev.protocol import (
     DEAD_AFTER,
     PING_AFTER,
@@ -39,7 +40,6 @@ from wsdev.protocol import (
     DeviceMessage,
     Frame,
     GatewayMessage,
-    Limits,
     encode,
 )
 
@@ -297,13 +297,18 @@ class Session(ABC):
                 self._ping_sent = None
         elif opcode is Opcode.CLOSE:
             ws = self._ws
-            assert ws is not None and ws.close_rcvd is not None
+            assert ws is not None
+            assert ws.close_rcvd is not None
             self._collect(ws)
             self._start_closing(now)
             events.append(Closed(ws.close_rcvd.code, ws.close_rcvd.reason, ClosedBy.PEER))
 
     def _take_message(
-        self, is_text: bool, payload: bytes | bytearray | memoryview, events: list[Event], now: float
+        self,
+        is_text: bool,
+        payload: bytes | bytearray | memoryview,
+        events: list[Event],
+        now: float,
     ) -> None:
         self.messages_received += 1
         data = bytes(payload)
@@ -349,4 +354,3 @@ class Session(ABC):
             self.state = state
             if state is State.OPEN and self._ws is not None:
                 assert self._ws.state is OPEN
-

@@ -1,0 +1,226 @@
+"""Each request is judged here: answered with plain HTTP, or let in as a device."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import parse_qsl, urlencode
+
+from websockets.datastructures import Headers
+from websockets.http11 import Request
+
+from wsdev import answers
+from wsdev.access import (
+    AccessRefused,
+    Admission,
+    Caller,
+    Doorkeeper,
+    IPAddress,
+    caller_of,
+    local_trust_reason,
+)
+from wsdev.codes import REFUSALS
+from wsdev.logs import log
+from wsdev.peer_owner import is_own_process
+from wsdev.protocol import DEVICE_PATH_PREFIX, HEALTH_PATH, PAGE_PATH, TOKENS_PATH, DeviceClass
+from wsdev.settings import ServeSettings
+from wsdev.tokens import TokenBook
+
+RETRY_AFTER_DRAIN: Final = 5
+"""Seconds after which a gateway that restarts should be back."""
+
+
+@dataclass(frozen=True, slots=True)
+class Visitor:
+    """Who stands at the desk.
+
+    Attributes:
+        address: The socket's other end.
+        peer, local: Both ends of the socket, host and port.
+        id: The connection's, for the log and the refusal.
+    """
+
+    id: str
+    address: IPAddress
+    peer: tuple[str, int]
+    local: tuple[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class LetIn:
+    """The verdict that lets a device in."""
+
+    device_class: DeviceClass
+    admission: Admission
+    user_agent: str | None
+
+
+def redacted_target(target: str) -> str:
+    """A request target fit for a log: a token in its query is taken out, however it is spelled."""
+    path, mark, query = target.partition("?")
+    if not mark:
+        return path
+    pairs = parse_qsl(query, keep_blank_values=True, encoding="latin-1")
+    return f"{path}?{urlencode([(k, '…' if k == 'token' else v) for k, v in pairs], safe='…')}"
+
+
+def user_agent(headers: Headers) -> str | None:
+    """The program at the other end, as it says."""
+    return ", ".join(headers.get_all("User-Agent")) or None
+
+
+class FrontDesk:
+    """Judges requests by the settings, the token book and the quotas.
+
+    Attributes:
+        draining: The gateway shuts down: everything but ``/healthz`` gets 503.
+        trouble: Why the gateway is degraded; empty when all is well.
+        doorkeeper: Who counts connections and wrong tokens.
+    """
+
+    def __init__(
+        self,
+        settings: ServeSettings,
+        tokens: TokenBook,
+        *,
+        clock: Callable[[], float],
+        wall_clock: Callable[[], float],
+    ) -> None:
+        self.draining = False
+        self.trouble = ""
+        self.doorkeeper = Doorkeeper(settings.limits(), tokens, wall_clock)
+        self._settings = settings
+        self._tokens = tokens
+        self._clock = clock
+        self._wall_clock = wall_clock
+        self._scheme = "wss" if settings.tls_cert else "ws"
+        self._classes: Mapping[str, DeviceClass] = settings.classes()
+        self._class_paths = [cls.path for cls in self._classes.values()]
+
+    def judge(
+        self, request: Request, visitor: Visitor, check_upgrade: Callable[[Request], str | None]
+    ) -> bytes | LetIn:
+        """The whole HTTP answer, or the way in for a device.
+
+        Args:
+            check_upgrade: Gives the refusal's code for a request that is no WebSocket upgrade.
+        """
+        hosts = request.headers.get_all("Host")
+        if len(hosts) > 1 or (not hosts and request.protocol == "HTTP/1.1"):
+            return self.refuse("no_host", visitor, request)
+        caller = caller_of(visitor.address, request.headers, self._settings.trusted_proxy)
+        path, _, query = request.path.partition("?")
+        head_only = request.method == "HEAD"
+        if path == HEALTH_PATH:
+            return answers.health(*self._health(), head_only=head_only)
+        try:
+            if self.draining:
+                raise AccessRefused("draining", retry_after=RETRY_AFTER_DRAIN)
+            if path.startswith(DEVICE_PATH_PREFIX):
+                class_name = path.removeprefix(DEVICE_PATH_PREFIX)
+                code = (
+                    "unknown_class" if class_name not in self._classes else check_upgrade(request)
+                )
+                if code is not None:
+                    raise AccessRefused(code)
+                return self._admit(request, class_name, query, caller, visitor)
+            if path == TOKENS_PATH:
+                return self._hand_out_tokens(request, caller, visitor)
+            if path == PAGE_PATH:
+                return self._page(hosts, caller, visitor, head_only=head_only)
+            raise AccessRefused("not_found")
+        except AccessRefused as refused:
+            return self.refuse(refused.code, visitor, request, caller, refused)
+
+    def _health(self) -> tuple[str, str]:
+        if self.draining:
+            return "draining", "the gateway is shutting down"
+        if self.trouble:
+            return "degraded", self.trouble
+        return "ok", ""
+
+    def _hands_out_tokens(self) -> bool:
+        policy = self._settings.public_tokens
+        return policy == "open" or (policy == "window" and self._tokens.window_left() > 0)
+
+    def _trusted_local(self, visitor: Visitor, headers: Headers) -> bool:
+        return (
+            self._settings.trust_local
+            and local_trust_reason(visitor.address, headers) is None
+            and is_own_process(visitor.peer, visitor.local)
+        )
+
+    def _admit(
+        self, request: Request, class_name: str, query: str, caller: Caller, visitor: Visitor
+    ) -> LetIn:
+        admission = self.doorkeeper.admit(
+            class_name,
+            caller,
+            request.headers,
+            query,
+            trusted_local=lambda: self._trusted_local(visitor, request.headers),
+            now=self._clock(),
+        )
+        return LetIn(self._classes[class_name], admission, user_agent(request.headers))
+
+    def _hand_out_tokens(self, request: Request, caller: Caller, visitor: Visitor) -> bytes:
+        self.doorkeeper.may_fetch_tokens(
+            caller,
+            window_open=self._hands_out_tokens(),
+            trusted_local=lambda: self._trusted_local(visitor, request.headers),
+            now=self._clock(),
+        )
+        known = self._tokens.public_tokens()
+        listed = {name: known.get(name, []) for name in self._classes}
+        log(
+            logging.INFO,
+            "tokens_given",
+            address=str(caller.address),
+            user_agent=user_agent(request.headers),
+        )
+        return answers.tokens(listed, self._wall_clock(), head_only=request.method == "HEAD")
+
+    def _page(
+        self, hosts: list[str], caller: Caller, visitor: Visitor, *, head_only: bool
+    ) -> bytes:
+        host, port = visitor.local
+        own = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        return answers.page(
+            address=str(caller.address),
+            base_url=f"{self._scheme}://{hosts[0] if hosts else own}",
+            class_paths=self._class_paths,
+            handing_out=self._hands_out_tokens(),
+            head_only=head_only,
+        )
+
+    def refuse(
+        self,
+        code: str,
+        visitor: Visitor,
+        request: Request | None = None,
+        caller: Caller | None = None,
+        refused: AccessRefused | None = None,
+    ) -> bytes:
+        """The answer to a request that is refused; also its line in the log."""
+        tail = "" if refused is None else refused.token_tail
+        log(
+            logging.WARNING,
+            "refused",
+            address=str(visitor.address if caller is None else caller.address),
+            code=code,
+            status=REFUSALS[code].status,
+            path=None if request is None else redacted_target(request.path),
+            token=f"…{tail}" if tail else None,
+            request_id=visitor.id,
+            via=str(visitor.address) if caller is not None and caller.forwarded else None,
+            user_agent=None if request is None else user_agent(request.headers),
+        )
+        return answers.refusal(
+            code,
+            visitor.id,
+            class_paths=self._class_paths,
+            retry_after=None if refused is None else refused.retry_after,
+            head_only=request is not None and request.method == "HEAD",
+        )

@@ -1,0 +1,152 @@
+"""The gateway as a process: parts put together, banner, signals, the event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import os
+import signal
+import socket
+import ssl
+import sys
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from wsdev import __version__, logs
+from wsdev.errors import UsageError
+from wsdev.hub import Hub
+from wsdev.interfaces import is_public, listen, reachable_urls
+from wsdev.server import FIRST_WINDOW, SPARE_FILES, Gateway, make_tls_context, raise_file_limit
+from wsdev.settings import ServeSettings
+from wsdev.state_lock import hold_state_folder
+from wsdev.tokens import TokenBook
+
+Echo = Callable[[str], None]
+
+SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
+
+
+def run(settings: ServeSettings, echo: Echo) -> None:
+    """Serve until a signal says stop.
+
+    Args:
+        echo: Prints a line of the banner to the operator.
+
+    Raises:
+        UsageError, AddressInUse, AddressUnavailable, StateFolderError, CertificateError,
+        AlreadyRunning, TokenBookError: see :mod:`wsdev.errors`.
+    """
+    logs.set_up(settings.log_format, settings.log_level)
+    tls = _tls(settings)
+    folder = settings.state_folder()
+    with hold_state_folder(folder), TokenBook.open(folder) as book:
+        book.ensure_classes(settings.classes())
+        if book.is_new and settings.public_tokens == "window":
+            book.open_window(FIRST_WINDOW)
+        sockets = listen(settings.host, settings.port)
+        try:
+            with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+                runner.run(_serve(settings, book, sockets, tls, echo))
+        finally:
+            for sock in sockets:
+                sock.close()
+
+
+def _tls(settings: ServeSettings) -> ssl.SSLContext | None:
+    if settings.tls_cert is None:
+        if settings.tls_key is not None:
+            raise UsageError("--tls-key is given without --tls-cert", "give both")
+        return None
+    return make_tls_context(settings.tls_cert, settings.tls_key)
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    try:
+        import uvloop  # noqa: PLC0415  (not on every platform)
+    except ImportError:
+        return None
+    return uvloop.new_event_loop
+
+
+async def _serve(
+    settings: ServeSettings,
+    book: TokenBook,
+    sockets: Sequence[socket.socket],
+    tls: ssl.SSLContext | None,
+    echo: Echo,
+) -> None:
+    loop = asyncio.get_running_loop()
+    stop = asyncio.Event()
+
+    def on_signal() -> None:
+        if stop.is_set():
+            # The operator means it: no more politeness.
+            logs.log(logging.WARNING, "stopped", reason="second signal")
+            os._exit(128 + signal.SIGTERM)
+        stop.set()
+
+    for number in SIGNALS:
+        loop.add_signal_handler(number, on_signal)
+    gateway = Gateway(
+        settings,
+        book,
+        Hub(max_command=settings.limits().command_bytes),
+        clock=loop.time,
+        max_connections=raise_file_limit() - SPARE_FILES,
+    )
+    await gateway.start(sockets, tls)
+    # What start-up made lives as long as the process; the collector need not look at it again.
+    gc.freeze()
+    for line in banner(settings, book, sockets):
+        echo(line)
+    sys.stdout.flush()
+    await stop.wait()
+    logs.log(logging.INFO, "draining", devices=len(gateway.hub), seconds=settings.drain)
+    await gateway.drain(settings.drain)
+    logs.log(logging.INFO, "stopped")
+
+
+def banner(settings: ServeSettings, book: TokenBook, sockets: Sequence[socket.socket]) -> list[str]:
+    """What the operator should know at the start: addresses, tokens, warnings."""
+    scheme = "wss" if settings.tls_cert else "ws"
+    urls = reachable_urls(sockets, scheme)
+    outside = [url for url, beyond_loopback in urls if beyond_loopback]
+    classes = list(settings.classes())
+    lines = [f"wsdev {__version__} gateway is ready.", "", "Devices connect at"]
+    lines += [f"  {url}/ws/<class>" for url, _ in urls]
+    lines.append(f"  classes: {', '.join(classes)}")
+    left = book.window_left()
+    lines += ["", "Tokens", f"  {_token_policy(settings, left)}"]
+    if settings.trust_local:
+        lines.append("  your own programs on this host need none (--no-trust-local ends that)")
+    warnings = []
+    if settings.public_tokens == "open" and outside:
+        warnings.append("anyone who can reach this port can fetch a token: --public-tokens is open")
+    if is_public(sockets) and settings.tls_cert is None:
+        warnings.append(
+            "an address is public and there is no TLS: tokens and messages travel in the clear;"
+            " use --tls-cert, or put a TLS proxy in front"
+        )
+    if not outside:
+        warnings.append("only this host can connect: no address beyond loopback is listened on")
+    lines += [f"  WARNING: {warning}" for warning in warnings]
+    shown = (outside or [url for url, _ in urls])[0]
+    lines += [
+        "",
+        f"Try it from the field: wsdev connect --device {classes[0]} --url {shown}",
+        "Stop with Ctrl-C.",
+        "",
+    ]
+    return lines
+
+
+def _token_policy(settings: ServeSettings, left: float) -> str:
+    if settings.public_tokens == "open":
+        return "handed out at /public/tokens to anyone (--public-tokens open)"
+    if settings.public_tokens == "off":
+        return "never handed out (--public-tokens off); wsdev tokens list shows them here"
+    if left > 0:
+        minutes, seconds = divmod(int(left), 60)
+        return f"handed out at /public/tokens for {minutes} min {seconds:02} s more"
+    return "not handed out now; open the window with: wsdev tokens open --for 10m"

@@ -1,0 +1,316 @@
+"""The device plane: listening, the sweep over all links, names, the drain."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import resource
+import socket
+import ssl
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from wsdev.codes import CloseCode
+from wsdev.connection import Connection
+from wsdev.errors import CertificateError, WsdevError
+from wsdev.front_desk import FrontDesk
+from wsdev.gateway_session import GatewaySession
+from wsdev.hub import Hub, Member
+from wsdev.interfaces import BACKLOG
+from wsdev.link import Link
+from wsdev.logs import log
+from wsdev.session import SessionPolicy
+from wsdev.settings import ServeSettings
+from wsdev.tokens import TokenBook
+
+SWEEP_INTERVAL: Final = 0.25
+"""Seconds between two looks at all deadlines; a sweep of 5,000 links takes under a millisecond."""
+
+BOOK_INTERVAL: Final = 1.0
+"""Seconds between two looks at the token book: a revoked token's links close within 2 s."""
+
+SPARE_FILES: Final = 64
+"""File descriptors kept for everything that is not a device."""
+
+FIRST_WINDOW: Final = 600.0
+"""Seconds for which a brand-new gateway hands its tokens out."""
+
+TLS_HANDSHAKE_TIMEOUT: Final = 10.0
+DRAIN_STEP: Final = 0.1
+SECOND_CHANCE: Final = 1.0
+"""Seconds after a drain for the last close frames to get out."""
+
+
+def make_tls_context(cert: Path, key: Path | None) -> ssl.SSLContext:
+    """A server context with the certificate chain and key.
+
+    Raises:
+        CertificateError: a file is missing, is not PEM, is encrypted, or the two do not match.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+
+    def no_password() -> str:
+        raise CertificateError(
+            f"the key {key or cert} is encrypted", "decrypt it: openssl pkey -in KEY -out PLAIN"
+        )
+
+    try:
+        context.load_cert_chain(cert, key, password=no_password)
+    except ssl.SSLError as exc:
+        reason = (exc.reason or "unreadable").replace("_", " ").lower()
+        raise CertificateError(
+            f"cannot use the certificate {cert}: {reason}",
+            "give the PEM chain as --tls-cert and its own PEM key as --tls-key",
+        ) from None
+    except OSError as exc:
+        name = key if key is not None and cert.is_file() else cert
+        raise CertificateError(
+            f"cannot read {name}: {exc.strerror}", "check the path and the rights of the file"
+        ) from None
+    return context
+
+
+def raise_file_limit() -> int:
+    """Lift the soft limit of open files to the hard one; returns it."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return hard
+
+
+@dataclass(slots=True)
+class NameDispute:
+    """A device that wants a name another one holds; the holder is asked for a sign of life."""
+
+    newcomer: Connection
+    holder: Member
+    wanted: str
+    asked_at: float
+    greet: bool
+
+
+class Gateway:
+    """The server of the device plane.
+
+    Args:
+        settings: What the operator said.
+        tokens: The open token book.
+        hub: Where devices are registered.
+        clock: Monotonic seconds, the loop's.
+        wall_clock: Unix seconds.
+        max_connections: Sockets in all.
+    """
+
+    def __init__(
+        self,
+        settings: ServeSettings,
+        tokens: TokenBook,
+        hub: Hub,
+        *,
+        clock: Callable[[], float],
+        wall_clock: Callable[[], float] = time.time,
+        max_connections: int,
+    ) -> None:
+        self._settings = settings
+        self.tokens = tokens
+        self.hub = hub
+        self.now = clock
+        self.limits = settings.limits()
+        self.policy = SessionPolicy(
+            self.limits, wall_clock=wall_clock, compression=settings.compression
+        )
+        self.desk = FrontDesk(settings, tokens, clock=clock, wall_clock=wall_clock)
+        self._max_connections = self.limits.connections or max_connections
+        self._connections: dict[Connection, None] = {}
+        self._per_peer: Counter[object] = Counter()
+        self._throttled: dict[Connection, float] = {}
+        self._disputes: list[NameDispute] = []
+        self._book_due = clock()
+        self._sweeper: asyncio.TimerHandle | None = None
+        self._servers: list[asyncio.Server] = []
+        self._empty = asyncio.Event()
+        self._empty.set()
+
+    # Life
+
+    async def start(
+        self, sockets: Sequence[socket.socket], tls: ssl.SSLContext | None = None
+    ) -> None:
+        """Accept on listening sockets; ready when this returns."""
+        loop = asyncio.get_running_loop()
+        for sock in sockets:
+            server = await loop.create_server(
+                self._make_link,
+                sock=sock,
+                ssl=tls,
+                ssl_handshake_timeout=TLS_HANDSHAKE_TIMEOUT if tls else None,
+                backlog=BACKLOG,
+            )
+            self._servers.append(server)
+        self._sweep()
+
+    async def drain(self, seconds: float) -> None:
+        """Send all away over ``seconds``; new ones get 503 meanwhile; then stop listening.
+
+        Devices of a class whose library takes a clean close as final get a TCP reset.
+        """
+        self.desk.draining = True
+        there = [c for c in self._connections if c.member is not None]
+        steps = max(1, int(seconds / DRAIN_STEP))
+        size = -(-len(there) // steps)
+        for start in range(0, len(there), size or 1):
+            for connection in there[start : start + size]:
+                self._send_away(connection)
+            if start + size < len(there):
+                await asyncio.sleep(DRAIN_STEP)
+        for server in self._servers:
+            server.close()
+        try:
+            async with asyncio.timeout(SECOND_CHANCE):
+                await self._empty.wait()
+        except TimeoutError:
+            pass
+        self.stop()
+        await self._empty.wait()
+
+    def _send_away(self, connection: Connection) -> None:
+        device_class = connection.device_class
+        if device_class is not None and device_class.reset_on_drain:
+            connection.link.cut(CloseCode.RESTART, "the gateway restarts", reset=True)
+        else:
+            connection.link.close(CloseCode.RESTART, "the gateway restarts")
+
+    def stop(self) -> None:
+        """Drop everything at once."""
+        for server in self._servers:
+            server.close()
+        for connection in list(self._connections):
+            connection.link.abort()
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+            self._sweeper = None
+
+    # Connections come and go
+
+    def _make_link(self) -> Link:
+        now = self.now()
+        session = GatewaySession(self.policy, now)
+        link = Link(session, self.now)
+        link.attach(Connection(self, session, link))
+        return link
+
+    def entered(self, connection: Connection) -> str | None:
+        """Count a new socket; the code of its refusal if there are too many."""
+        full = len(self._connections) >= self._max_connections
+        self._connections[connection] = None
+        self._empty.clear()
+        peer = connection.visitor.address
+        self._per_peer[peer] += 1
+        if full:
+            return "full"
+        cap = self.limits.connections_per_address
+        exempt = peer.is_loopback or any(peer in net for net in self._settings.trusted_proxy)
+        if cap and not exempt and self._per_peer[peer] > cap:
+            return "too_many_connections"
+        return None
+
+    def left(self, connection: Connection) -> None:
+        """A socket is gone."""
+        del self._connections[connection]
+        self._throttled.pop(connection, None)
+        self._per_peer[connection.visitor.address] -= 1
+        if not self._per_peer[connection.visitor.address]:
+            del self._per_peer[connection.visitor.address]
+        if not self._connections:
+            self._empty.set()
+
+    def __len__(self) -> int:
+        """Sockets that are open, devices or not."""
+        return len(self._connections)
+
+    def throttle(self, connection: Connection, until: float) -> None:
+        """Wake a link that spent its message budget at ``until``."""
+        self._throttled[connection] = until
+
+    # Time
+
+    def _sweep(self) -> None:
+        now = self.now()
+        for connection in [c for c in self._connections if c.link.is_due(now)]:
+            connection.link.sweep(now)
+        for connection in [c for c, until in self._throttled.items() if until <= now]:
+            del self._throttled[connection]
+            connection.budget_refilled()
+        if self._disputes:
+            self._settle_disputes(now)
+        self.hub.expire(now)
+        if now >= self._book_due:
+            self._book_due = now + BOOK_INTERVAL
+            self._read_book()
+        self._sweeper = asyncio.get_running_loop().call_later(SWEEP_INTERVAL, self._sweep)
+
+    def _read_book(self) -> None:
+        try:
+            changed = self.tokens.refresh()
+        except WsdevError as exc:
+            if not self.desk.trouble:
+                log(logging.ERROR, "token_book", cause=exc.cause, hint=exc.hint)
+            self.desk.trouble = exc.cause
+            return
+        self.desk.trouble = ""
+        if not changed:
+            return
+        revoked = {record.id for record in self.tokens.list() if record.revoked is not None}
+        for connection in [c for c in self._connections if c.token_id in revoked]:
+            connection.link.close(CloseCode.TOKEN_REVOKED, "the token was revoked")
+
+    # Names
+
+    def settle_name(self, newcomer: Connection, wanted: str, *, greet: bool) -> None:
+        """Ask the holder of a name for a sign of life, to find out who may bear it."""
+        holder = self.hub.get(wanted)
+        assert holder is not None
+        self._disputes.append(NameDispute(newcomer, holder, wanted, self.now(), greet))
+        holder.port.ask_for_proof()
+
+    def _settle_disputes(self, now: float) -> None:
+        for dispute in self._disputes[:]:
+            if self._is_settled(dispute, now):
+                self._disputes.remove(dispute)
+
+    def _is_settled(self, dispute: NameDispute, now: float) -> bool:
+        newcomer, holder, wanted = dispute.newcomer, dispute.holder, dispute.wanted
+        member = newcomer.member
+        if member is None:
+            return True
+        current = self.hub.get(wanted)
+        if current is None:
+            newcomer.name_settled(wanted, greet=dispute.greet)
+            return True
+        if current is not holder:
+            # Somebody else came first: ask that one.
+            dispute.holder, dispute.asked_at = current, now
+            current.port.ask_for_proof()
+            return False
+        if holder.port.last_proof() > dispute.asked_at:
+            name = self.hub.free_name(wanted, self.tokens.is_claimed)
+            log(
+                logging.WARNING,
+                "two_devices_one_name",
+                name=wanted,
+                address=holder.address,
+                newcomer=member.address,
+                becomes=name,
+            )
+            newcomer.name_settled(name, greet=dispute.greet)
+            return True
+        if now - dispute.asked_at < self.limits.name_probe:
+            return False
+        holder.port.close(CloseCode.REPLACED, "a newer link of this device took over")
+        newcomer.name_settled(wanted, greet=dispute.greet)
+        return True

@@ -1,0 +1,100 @@
+"""The forms in which people write a gateway's address, and the URLs made of them."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from wsdev.errors import UsageError
+from wsdev.protocol import DEFAULT_PORT, DEVICE_PATH_PREFIX, TOKENS_PATH, is_class_name
+from wsdev.sanitize import printable
+
+_SCHEMES = {"http": False, "ws": False, "https": True, "wss": True}
+_STANDARD_PORTS = {False: 80, True: 443}
+_FORMS = "write host, host:port, http://host:port, ws://host:port or wss://host"
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayAddress:
+    """Where a gateway is.
+
+    Attributes:
+        host: Name or address, IPv6 without brackets.
+        path: What stands before the gateway's own paths, for a proxy with a prefix; no final slash.
+        device_class: The class in the path, if the address was that of a device endpoint.
+    """
+
+    host: str
+    port: int
+    tls: bool = False
+    path: str = ""
+    device_class: str | None = None
+
+    @property
+    def authority(self) -> str:
+        """``host:port`` for a URL."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{host}:{self.port}"
+
+    def websocket_url(self, device_class: str) -> str:
+        """Where a device of that class connects."""
+        scheme = "wss" if self.tls else "ws"
+        return f"{scheme}://{self.authority}{self.path}{DEVICE_PATH_PREFIX}{device_class}"
+
+    def tokens_url(self) -> str:
+        """Where tokens are handed out."""
+        return f"{'https' if self.tls else 'http'}://{self.authority}{self.path}{TOKENS_PATH}"
+
+
+def parse_gateway_address(text: str) -> GatewayAddress:
+    """The gateway that ``text`` means, in any usual form.
+
+    Without a scheme the port defaults to 3000; with one, to the scheme's own (80 or 443). The
+    path of a known endpoint (``/ws/pico``, ``/public/tokens``) may be there and is taken off.
+
+    Raises:
+        UsageError: nothing that could be an address, credentials in the URL, or a query.
+    """
+    text = text.strip()
+    scheme, separator, rest = text.partition("://")
+    if not separator:
+        scheme, rest = "", text
+    if separator and scheme.lower() not in _SCHEMES:
+        raise UsageError(f"unknown scheme in --url: {printable(scheme)}", _FORMS)
+    tls = _SCHEMES.get(scheme.lower(), False)
+    if not separator and _is_bare_ipv6(rest):
+        rest = f"[{rest}]"
+    try:
+        parts = urlsplit(f"//{rest}")
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        raise UsageError(f"--url {printable(text)} has no usable host and port", _FORMS) from None
+    if not host or re.search(r"\s", rest):
+        raise UsageError(f"--url {printable(text)} has no host", _FORMS)
+    if parts.username is not None:
+        raise UsageError("--url has a user or password in it", "give the token with --token-file")
+    if parts.query or parts.fragment:
+        raise UsageError("--url has a query in it", "give the token with --token-file")
+    if port is None:
+        port = _STANDARD_PORTS[tls] if separator else DEFAULT_PORT
+    if port == 0:
+        raise UsageError("--url has port 0", _FORMS)
+    path, device_class = _without_endpoint(parts.path)
+    return GatewayAddress(host, port, tls, path, device_class)
+
+
+def _is_bare_ipv6(text: str) -> bool:
+    try:
+        return ipaddress.ip_address(text).version == 6
+    except ValueError:
+        return False
+
+
+def _without_endpoint(path: str) -> tuple[str, str | None]:
+    path = path.rstrip("/")
+    prefix, mark, last = path.rpartition(DEVICE_PATH_PREFIX)
+    if mark and is_class_name(last):
+        return prefix, last
+    return path.removesuffix(TOKENS_PATH).removesuffix(DEVICE_PATH_PREFIX.rstrip("/")), None
