@@ -16,6 +16,16 @@ StateOption = Annotated[
     Path | None,
     typer.Option("--state", metavar="DIR", help="The gateway's state folder, as for serve."),
 ]
+DurationOption = Annotated[
+    str, typer.Option("--timeout", metavar="TIME", help="Time that one step may take.")
+]
+TlsCaOption = Annotated[
+    Path | None,
+    typer.Option("--cacert", metavar="FILE", help="Trust this issuer's certificate (PEM)."),
+]
+TlsInsecureOption = Annotated[
+    bool, typer.Option("--insecure", "-k", help="Accept any certificate; only to find a fault.")
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="One JSON document instead of text.")]
 
 

@@ -1,0 +1,163 @@
+"""What ``wsdev connect`` prints, and how its options become a visit."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import sys
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+from rich.console import Console
+from rich.text import Text
+
+from wsdev import client, probe
+from wsdev.errors import ExitCode, UsageError, WsdevError
+from wsdev.protocol import BUILTIN_CLASSES, DeviceClass, clean_name, is_class_name
+from wsdev.settings import parse_duration
+from wsdev.urls import parse_gateway_address
+
+TOKEN_VARIABLE: Final = "WSDEV_TOKEN"
+
+
+def seconds(option: str, text: str, *, least: float = 0.001) -> float:
+    """The seconds of a time option.
+
+    Raises:
+        UsageError: not a time, or less than ``least``.
+    """
+    try:
+        value = parse_duration(text)
+    except ValueError as exc:
+        raise UsageError(f"{option}: {text!r} is not usable: {exc}", "for example 10s") from None
+    if value < least:
+        raise UsageError(f"{option}: {text!r} is too short", "for example 10s")
+    return value
+
+
+def find_token(token: str | None, token_file: Path | None) -> str | None:
+    """The token that was given: flag, then file, then environment; None if none was.
+
+    Raises:
+        UsageError: the file cannot be read, or holds nothing usable.
+    """
+    if token is None and token_file is not None:
+        try:
+            raw = sys.stdin.buffer.read() if str(token_file) == "-" else token_file.read_bytes()
+        except OSError as exc:
+            raise UsageError(
+                f"cannot read --token-file {token_file}: {exc.strerror}", "check path and rights"
+            ) from None
+        token = raw.decode("utf-8", "replace")
+    if token is None:
+        token = os.environ.get(TOKEN_VARIABLE)
+    if token is None:
+        return None
+    token = token.strip()
+    if not token or not token.isascii() or not token.isprintable():
+        raise UsageError("the token given is empty or not plain ASCII", "give the token alone")
+    return token
+
+
+def make_target(
+    *,
+    url: str,
+    device: str | None,
+    name: str | None,
+    token: str | None,
+    timeout: str,
+    cacert: Path | None,
+    insecure: bool,
+) -> probe.Target:
+    """The target of a visit.
+
+    Raises:
+        UsageError: an address or class that cannot be meant.
+        CertificateError: ``--cacert`` cannot be used.
+    """
+    address = parse_gateway_address(url)
+    class_name = device or address.device_class or "pico"
+    if not is_class_name(class_name):
+        raise UsageError(f"--device {class_name!r} is no device class", "use pico or esp32cam")
+    device_class = BUILTIN_CLASSES.get(class_name, DeviceClass(class_name))
+    tls = client.make_tls_context(cacert, insecure=insecure) if address.tls else None
+    wanted = clean_name(name or class_name)
+    return probe.Target(address, device_class, wanted, token, tls, seconds("--timeout", timeout))
+
+
+async def visit(target: probe.Target, messages: int, *, as_json: bool, quiet: bool) -> None:
+    """Visit, and print each step as it is done."""
+    console = Console(highlight=False, soft_wrap=True, quiet=quiet or as_json)
+    where = target.address.websocket_url(target.device_class.name)
+    console.print(Text(f"{target.device_class.name} at {where}", style="bold"))
+    found = probe.Visit()
+    try:
+        await probe.visit(target, messages, found, lambda step: console.print(_step_line(step)))
+    except WsdevError as error:
+        if not as_json:
+            raise
+        _print_json(found, where, error)
+        raise SystemExit(error.exit_code) from None
+    if as_json:
+        _print_json(found, where, None)
+        return
+    summary = found.summary()
+    console.print(
+        f"round trip: median {summary['median']:.1f} ms, p95 {summary['p95']:.1f} ms,"
+        f" max {summary['max']:.1f} ms ({summary['samples']:.0f} samples)"
+    )
+
+
+def _step_line(step: probe.Step) -> Text:
+    return Text.assemble(
+        ("  ok  ", "green"), f"{step.name:<10}", f"{step.seconds * 1000:>8.1f} ms  ", step.detail
+    )
+
+
+def _print_json(found: probe.Visit, where: str, error: WsdevError | None) -> None:
+    document: dict[str, Any] = {
+        "ok": error is None,
+        "exit_code": int(ExitCode.OK if error is None else error.exit_code),
+        "url": where,
+        "device": found.device or None,
+        "session": found.session or None,
+        "steps": [
+            {"name": step.name, "detail": step.detail, "ms": round(step.seconds * 1000, 3)}
+            for step in found.steps
+        ],
+        "round_trip_ms": found.summary() or None,
+    }
+    if error is not None:
+        document["error"] = {
+            "code": error.code,
+            "side": error.side.value,
+            "cause": error.cause,
+            "hint": error.hint,
+        }
+    sys.stdout.write(msgspec.json.encode(document).decode() + "\n")
+
+
+async def stay(target: probe.Target, interval: str, *, as_json: bool, quiet: bool) -> None:
+    """Be a device until Ctrl-C, and print what happens."""
+    console = Console(highlight=False, soft_wrap=True, quiet=quiet)
+    colours = {"online": "green", "offline": "yellow", "obeyed": "cyan", "error": "red"}
+
+    def tell(happening: probe.Happening) -> None:
+        if as_json:
+            document = {"event": happening.what, "detail": happening.detail}
+            sys.stdout.write(msgspec.json.encode(document).decode() + "\n")
+            sys.stdout.flush()
+            return
+        colour = colours.get(happening.what, "")
+        console.print(Text.assemble((f"{happening.what:<10}", colour), happening.detail))
+
+    if not as_json:
+        where = target.address.authority
+        console.print(f"{target.device_class.name} {target.name} at {where}, until Ctrl-C")
+    try:
+        await probe.stay(target, seconds("--interval", interval), random.random, tell)
+    except asyncio.CancelledError:
+        tell(probe.Happening("stopped", "by Ctrl-C"))
+        raise

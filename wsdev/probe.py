@@ -1,0 +1,349 @@
+"""The field probe: one visit to a gateway, step by step, and a device that stays."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import ssl
+import statistics
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from wsdev import client
+from wsdev.codes import explain_close, may_come_back
+from wsdev.errors import LinkCut, NotAllowed, PathError, ProtocolViolation, TokenRefused, WsdevError
+from wsdev.events import BadMessageReceived, Closed, MessageReceived, PongReceived
+from wsdev.protocol import (
+    ESP32CAM,
+    Ack,
+    ConnectionAck,
+    DeviceClass,
+    ErrorMessage,
+    message_type,
+)
+from wsdev.sanitize import printable
+from wsdev.session import SessionPolicy
+from wsdev.simulator import VirtualDevice
+from wsdev.urls import GatewayAddress
+
+HELLO_TIMEOUT: Final = 10.0
+ANSWER_TIMEOUT: Final = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What to visit, and as whom.
+
+    Attributes:
+        token: None fetches one from the gateway.
+        name: The device name to ask for.
+    """
+
+    address: GatewayAddress
+    device_class: DeviceClass
+    name: str
+    token: str | None = None
+    tls: ssl.SSLContext | None = None
+    patience: float = client.DEFAULT_PATIENCE
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step that worked; ``seconds`` is what it took."""
+
+    name: str
+    detail: str
+    seconds: float
+
+
+@dataclass(slots=True)
+class Visit:
+    """What a visit showed. Round trips in seconds."""
+
+    steps: list[Step] = field(default_factory=list)
+    round_trips: list[float] = field(default_factory=list)
+    device: str = ""
+    session: str = ""
+
+    def summary(self) -> dict[str, float]:
+        """Median, 95th percentile and maximum of the round trips, in milliseconds."""
+        if not self.round_trips:
+            return {}
+        ordered = sorted(self.round_trips)
+        p95 = ordered[min(len(ordered) - 1, -(-95 * len(ordered) // 100) - 1)]
+        return {
+            "median": round(statistics.median(ordered) * 1000, 3),
+            "p95": round(p95 * 1000, 3),
+            "max": round(ordered[-1] * 1000, 3),
+            "samples": len(ordered),
+        }
+
+
+OnStep = Callable[[Step], None]
+
+
+async def visit(target: Target, messages: int, found: Visit, on_step: OnStep) -> None:
+    """Go in as a device, exchange telemetry and pings, and leave.
+
+    Args:
+        messages: How many telemetry messages and pings.
+        found: Filled in on the way, so that what is known survives an error.
+        on_step: Called after each step.
+
+    Raises:
+        PathError, PeerError: the step that broke.
+    """
+    loop = asyncio.get_running_loop()
+
+    def done(name: str, detail: str, started: float) -> None:
+        step = Step(name, detail, loop.time() - started)
+        found.steps.append(step)
+        on_step(step)
+
+    token = target.token
+    if token is None:
+        started = loop.time()
+        token = await fetch_token(target)
+        done("token", f"fetched from {target.address.tokens_url()}", started)
+    started = loop.time()
+    async with _conversation(target, token) as (connection, device):
+        done(
+            "connect",
+            f"let in at {target.address.websocket_url(target.device_class.name)}",
+            started,
+        )
+        started = loop.time()
+        welcome = await _greet(connection, device)
+        found.device, found.session = printable(welcome.device), printable(welcome.session)
+        done("hello", f"welcome as {found.device}, session {found.session}", started)
+        if target.device_class.name == ESP32CAM.name:
+            started = loop.time()
+            size = device.send_picture(connection.session, loop.time())
+            connection.flush()
+            done("picture", f"{size} bytes sent", started)
+        started = loop.time()
+        for _ in range(messages):
+            found.round_trips.append(await _telemetry(connection, device))
+        done("telemetry", f"{messages} sent, {messages} acknowledged", started)
+        started = loop.time()
+        for _ in range(messages):
+            found.round_trips.append(await _ping(connection))
+        done("ping", f"{messages} sent, {messages} answered", started)
+        started = loop.time()
+    done("close", "closed politely", started)
+
+
+async def fetch_token(target: Target) -> str:
+    """A class token as the gateway hands it out.
+
+    Raises:
+        NotAllowed: none for this class, or the window is closed.
+    """
+    listed = await client.fetch_tokens(target.address, tls=target.tls, patience=target.patience)
+    tokens = listed.get(target.device_class.name)
+    if not tokens:
+        known = ", ".join(printable(name) for name in listed)
+        raise NotAllowed(
+            f"the gateway hands out no token for the class {target.device_class.name}",
+            f"its classes are: {known}",
+            code="no_token",
+        )
+    return tokens[0]
+
+
+@asynccontextmanager
+async def _conversation(
+    target: Target, token: str | None
+) -> AsyncIterator[tuple[client.DeviceConnection, VirtualDevice]]:
+    loop = asyncio.get_running_loop()
+    device = VirtualDevice(target.device_class, target.name, random.random, loop.time())
+    async with client.connect(
+        target.address,
+        target.device_class,
+        token,
+        policy=SessionPolicy(),
+        tls=target.tls,
+        patience=target.patience,
+    ) as connection:
+        yield connection, device
+
+
+async def _wait_for(
+    connection: client.DeviceConnection, wanted: Callable[[Any], bool], what: str, patience: float
+) -> Any:
+    """The next event that is ``wanted``; others but trouble are passed over."""
+    try:
+        async with asyncio.timeout(patience):
+            while True:
+                event = await connection.next_event()
+                if wanted(event):
+                    return event
+                _raise_if_trouble(event)
+    except TimeoutError:
+        raise LinkCut(
+            f"no {what} within {patience:.0f} s",
+            "the link is up but silent: look at proxies on the way and at the gateway's log",
+        ) from None
+
+
+def _raise_if_trouble(event: Any) -> None:
+    if isinstance(event, Closed):
+        raise closed_error(event)
+    if isinstance(event, BadMessageReceived):
+        raise event.error
+    if isinstance(event, MessageReceived) and isinstance(event.message, ErrorMessage):
+        told = event.message
+        raise ProtocolViolation(
+            f"the gateway answers with an error: {printable(told.message)}",
+            printable(told.hint),
+            code=printable(told.code),
+        )
+
+
+def closed_error(closed: Closed) -> WsdevError:
+    """What a close means for the one who wanted to go on."""
+    meaning = explain_close(closed.code)
+    reason = f" ({printable(closed.reason)})" if closed.reason else ""
+    cause = f"closed with {closed.code}: {meaning.meaning}{reason}"
+    if not may_come_back(closed.code):
+        return NotAllowed(cause, meaning.hint, code=f"close_{closed.code}")
+    return LinkCut(cause, meaning.hint, code=f"close_{closed.code}")
+
+
+async def _greet(connection: client.DeviceConnection, device: VirtualDevice) -> ConnectionAck:
+    device.hello(connection.session)
+    connection.flush()
+    event = await _wait_for(
+        connection,
+        lambda e: isinstance(e, MessageReceived) and isinstance(e.message, ConnectionAck),
+        "answer to the hello",
+        HELLO_TIMEOUT,
+    )
+    welcome = event.message
+    assert isinstance(welcome, ConnectionAck)
+    return welcome
+
+
+async def _telemetry(connection: client.DeviceConnection, device: VirtualDevice) -> float:
+    loop = asyncio.get_running_loop()
+    started = loop.time()
+    message = device.measure(started)
+    connection.session.send(message)
+    connection.flush()
+    await _wait_for(
+        connection,
+        lambda e: (
+            isinstance(e, MessageReceived)
+            and isinstance(e.message, Ack)
+            and e.message.id == message.id
+        ),
+        "acknowledgement of a telemetry message",
+        ANSWER_TIMEOUT,
+    )
+    return loop.time() - started
+
+
+async def _ping(connection: client.DeviceConnection) -> float:
+    connection.ping()
+    event = await _wait_for(
+        connection, lambda e: isinstance(e, PongReceived), "answer to a ping", ANSWER_TIMEOUT
+    )
+    assert isinstance(event, PongReceived)
+    return event.rtt
+
+
+# A device that stays
+
+
+@dataclass(frozen=True, slots=True)
+class Happening:
+    """Something that a staying device tells: a word and what it is about."""
+
+    what: str
+    detail: str
+
+
+async def stay(
+    target: Target, interval: float, jitter: Callable[[], float], tell: Callable[[Happening], None]
+) -> None:
+    """Be a device until cancelled: send, obey commands, come back after a break.
+
+    Args:
+        interval: Seconds between two telemetry messages or pictures.
+        jitter: Gives a number from 0 to 1, for the backoff.
+
+    Raises:
+        TokenRefused, NotAllowed: the gateway does not want this device: at the first try, or
+            with a close code that says so.
+    """
+    loop = asyncio.get_running_loop()
+    waits = client.backoff(jitter)
+    was_in = False
+    while True:
+        started = loop.time()
+        try:
+            token = target.token if target.token is not None else await fetch_token(target)
+            async with _conversation(target, token) as (connection, device):
+                welcome = await _greet(connection, device)
+                was_in = True
+                tell(Happening("online", f"as {printable(welcome.device)}"))
+                closed = await _live(connection, device, interval, tell)
+            error = closed_error(closed)
+            if isinstance(error, NotAllowed):
+                raise error
+            wait = None
+        except (TokenRefused, NotAllowed) as no:
+            if not was_in or no.code.startswith("close_"):
+                raise
+            error, wait = no, client.WAIT_AFTER_NO
+        except (PathError, ProtocolViolation) as broken:
+            error, wait = broken, None
+        if loop.time() - started >= client.STABLE_AFTER:
+            waits = client.backoff(jitter)
+        wait = max(wait or 0.0, next(waits))
+        tell(Happening("offline", f"{error.cause}; next try in {wait:.1f} s"))
+        await asyncio.sleep(wait)
+
+
+async def _live(
+    connection: client.DeviceConnection,
+    device: VirtualDevice,
+    interval: float,
+    tell: Callable[[Happening], None],
+) -> Closed:
+    """Send and obey until the link ends."""
+    loop = asyncio.get_running_loop()
+    next_send = loop.time()
+    while True:
+        try:
+            async with asyncio.timeout_at(next_send):
+                event = await connection.next_event()
+        except TimeoutError:
+            next_send = loop.time() + interval
+            tell(_send(connection, device, loop.time()))
+            continue
+        if isinstance(event, Closed):
+            return event
+        if isinstance(event, MessageReceived):
+            done = device.obey(event.message, connection.session, loop.time())
+            connection.flush()
+            if done is not None:
+                tell(Happening("obeyed", printable(done)))
+            elif isinstance(event.message, ErrorMessage):
+                tell(Happening("error", printable(event.message.message)))
+            else:
+                tell(Happening(printable(message_type(event.message)), ""))
+
+
+def _send(connection: client.DeviceConnection, device: VirtualDevice, now: float) -> Happening:
+    if device.device_class.name == ESP32CAM.name:
+        size = device.send_picture(connection.session, now)
+        happening = Happening("picture", f"{size} bytes")
+    else:
+        message = device.measure(now)
+        connection.session.send(message)
+        happening = Happening("telemetry", f"{message.id}")
+    connection.flush()
+    return happening
