@@ -18,7 +18,7 @@ from wsdev import access
 from wsdev.access import AccessRefused, Admission, Caller, Doorkeeper, IPAddress, RateWindow
 from wsdev.codes import REFUSALS
 from wsdev.errors import Side, WsdevError
-from wsdev.protocol import Limits
+from wsdev.limits import Limits
 from wsdev.token_format import new_token
 
 NOW = 1000.0

@@ -135,14 +135,18 @@ def refusal_error(
     kind: type[WsdevError] = {401: TokenRefused, 400: NotAGateway, 426: NotAGateway}.get(
         status, NotAllowed
     )
-    return kind(cause, printable(told.hint), code=printable(told.code))
+    hint = told.hint + (f" They are: {', '.join(told.paths)}" if told.paths else "")
+    return kind(cause, printable(hint), code=printable(told.code))
 
 
 class _Refusal(msgspec.Struct):
+    """The gateway's own JSON body."""
+
     code: str
     message: str
     hint: str
     request_id: str
+    paths: list[str] = []
 
 
 # TLS and tokens

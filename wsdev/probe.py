@@ -205,7 +205,8 @@ def _raise_if_trouble(event: Any) -> None:
 def closed_error(closed: Closed) -> WsdevError:
     """What a close means for the one who wanted to go on."""
     meaning = explain_close(closed.code)
-    reason = f" ({printable(closed.reason)})" if closed.reason else ""
+    told = closed.reason if closed.reason != meaning.meaning else ""
+    reason = f" ({printable(told)})" if told else ""
     cause = f"closed with {closed.code}: {meaning.meaning}{reason}"
     if not may_come_back(closed.code):
         return NotAllowed(cause, meaning.hint, code=f"close_{closed.code}")
