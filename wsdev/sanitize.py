@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 
 # C0, DEL and C1 steer terminals (0x9b alone starts a control sequence); the bidi marks and the
-# line separators reorder or break a line; surrogates cannot be encoded; U+FEFF hides.
+# line separators reorder or break a line; surrogates cannot be encoded; format characters that
+# leave no ink (U+00AD, U+FEFF, the tags at U+E0000) hide text.
 _UNSAFE = re.compile(
-    "[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb\ud800-\udfff]"
+    "[\x00-\x1f\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff"
+    "\ufff9-\ufffb\ud800-\udfff\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e007f]"
 )
 
 
