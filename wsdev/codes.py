@@ -43,20 +43,28 @@ class CloseMeaning:
 
 
 CLOSE_MEANINGS: Final[dict[int, CloseMeaning]] = {
-    CloseCode.NORMAL: CloseMeaning("closed on purpose", "", True),
+    CloseCode.NORMAL: CloseMeaning(
+        "closed on purpose", "nothing to do; connect again when needed", True
+    ),
     CloseCode.GOING_AWAY: CloseMeaning("the other end goes away", "connect again later", True),
     CloseCode.PROTOCOL_ERROR: CloseMeaning(
         "a frame broke RFC 6455", "look for a firmware or proxy that alters frames", True
     ),
-    CloseCode.UNSUPPORTED_DATA: CloseMeaning("data of a kind that is not taken", "", True),
-    CloseCode.NO_STATUS: CloseMeaning("closed without a code", "", True),
+    CloseCode.UNSUPPORTED_DATA: CloseMeaning(
+        "data of a kind that is not taken", "send JSON text, or pictures as binary", True
+    ),
+    CloseCode.NO_STATUS: CloseMeaning(
+        "closed without a code", "nothing to do; some libraries send none", True
+    ),
     CloseCode.ABNORMAL: CloseMeaning(
         "the connection was cut without a close frame",
         "look at Wi-Fi, power, and the idle timeout of a proxy on the way",
         True,
     ),
     CloseCode.INVALID_DATA: CloseMeaning("text that is not UTF-8", "send text as UTF-8", True),
-    CloseCode.POLICY: CloseMeaning("against the other end's policy", "", True),
+    CloseCode.POLICY: CloseMeaning(
+        "against the other end's policy", "look at the reason and at its log", True
+    ),
     CloseCode.TOO_BIG: CloseMeaning(
         "a message over the limit", "send less, or raise max_message_bytes on the gateway", True
     ),
