@@ -9,7 +9,6 @@ from websockets.client import ClientProtocol
 from websockets.exceptions import InvalidStatus
 from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFactory
 from websockets.http11 import Response
-from websockets.protocol import OPEN
 from websockets.uri import parse_uri
 
 from wsdev.events import Event, Opened, UpgradeFailed, UpgradeRefused
@@ -98,11 +97,10 @@ class DeviceSession(Session):
         if not received:
             return []
         assert isinstance(received[0], Response)
-        assert ws.state is OPEN
         self._go(State.OPEN)
         self.due = now + self.policy.ping_after
         events: list[Event] = [Opened()]
-        # Frames may follow the 101 in the same segment.
+        # Frames may follow the 101 in the same segment, and end the conversation with it.
         ws.events = received[1:] + ws.events
         return events + self._receive_frames(b"", now)
 

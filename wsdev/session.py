@@ -19,7 +19,7 @@ from typing import Any, Final
 import msgspec
 from websockets.frames import Frame as WireFrame
 from websockets.frames import Opcode
-from websockets.protocol import OPEN, Protocol
+from websockets.protocol import CLOSING, OPEN, Protocol
 
 from wsdev.codes import CloseCode
 from wsdev.events import (
@@ -141,12 +141,13 @@ class Session(ABC):
             return self._receive_frames(data, now)
         if self.state is State.HANDSHAKE:
             return self._receive_handshake(data, now)
-        if self._ws is not None:
+        ws = self._ws
+        if self.state is State.CLOSING and ws is not None and ws.state is CLOSING:
             # The last word is said; what may still come is the peer's close frame.
-            self._ws.receive_data(data)
-            self._ws.events_received()
-            self._collect(self._ws)
-        # Without: after a refusal some clients write frames as if they were in. Junk, dropped.
+            ws.receive_data(data)
+            ws.events_received()
+            self._collect(ws)
+        # Else: after a refusal some clients write frames as if they were in. Junk, dropped.
         return []
 
     def receive_eof(self, now: float) -> list[Event]:
@@ -172,34 +173,44 @@ class Session(ABC):
 
     def send_text(self, text: bytes) -> None:
         """Send UTF-8 text as one frame; nothing happens unless open."""
-        if self.state is State.OPEN and self._ws is not None:
-            self._ws.send_text(text)
-            self._collect(self._ws)
+        if ws := self._open_ws():
+            ws.send_text(text)
+            self._collect(ws)
 
     def send_binary(self, data: bytes) -> None:
         """Send a binary message as one frame; nothing happens unless open."""
-        if self.state is State.OPEN and self._ws is not None:
-            self._ws.send_binary(data)
-            self._collect(self._ws)
+        if ws := self._open_ws():
+            ws.send_binary(data)
+            self._collect(ws)
 
     def ping(self, now: float) -> None:
         """Ask for a sign of life now; the answer comes as :class:`PongReceived`."""
-        if self.state is State.OPEN and self._ws is not None:
+        if ws := self._open_ws():
             self._ping_count += 1
             self._ping_payload = struct.pack("!I", self._ping_count)[: self._ping_size()]
             self._ping_sent = now
-            self._ws.send_ping(self._ping_payload)
-            self._collect(self._ws)
+            ws.send_ping(self._ping_payload)
+            self._collect(ws)
 
     def close(self, code: int, reason: str, now: float) -> list[Event]:
         """Close with ``code`` and ``reason`` (cut to 123 bytes); nothing happens unless open."""
-        if self.state is not State.OPEN or self._ws is None:
+        ws = self._open_ws()
+        if ws is None:
             return []
         reason = reason.encode()[:MAX_CLOSE_REASON].decode(errors="ignore")
-        self._ws.send_close(code, reason)
-        self._collect(self._ws)
+        ws.send_close(code, reason)
+        self._collect(ws)
         self._start_closing(now)
         return [Closed(code, reason, ClosedBy.HERE)]
+
+    def _open_ws(self) -> Protocol | None:
+        """The frames' protocol while data may be sent.
+
+        It reads ahead: a close frame in the bytes at hand ends it before the messages in front of
+        that frame have had their turn, and those can no longer be answered.
+        """
+        ws = self._ws
+        return ws if self.state is State.OPEN and ws is not None and ws.state is OPEN else None
 
     # Time
 
@@ -352,5 +363,3 @@ class Session(ABC):
         if state is not self.state:
             assert state in TRANSITIONS[self.state], f"{self.state.name} to {state.name}"
             self.state = state
-            if state is State.OPEN and self._ws is not None:
-                assert self._ws.state is OPEN
