@@ -5,7 +5,12 @@ from __future__ import annotations
 from typing import Final
 
 from websockets.datastructures import Headers
-from websockets.exceptions import InvalidHandshake, InvalidUpgrade
+from websockets.exceptions import (
+    InvalidHandshake,
+    InvalidMethod,
+    InvalidUpgrade,
+    SecurityError,
+)
 from websockets.extensions.permessage_deflate import ServerPerMessageDeflateFactory
 from websockets.http11 import Request, Response
 from websockets.server import ServerProtocol
@@ -63,10 +68,12 @@ class GatewaySession(Session):
 
     def _receive_handshake(self, data: bytes, now: float) -> list[Event]:
         head = self._head
-        if head is None:
+        if head is None or not data:
             return []
         seen = max(0, len(head) - 3)
         head += data
+        if self._upgrade is not None:
+            return []  # behind the head: it waits for the verdict
         end = head.find(b"\r\n\r\n", seen)
         code = self._reject_early(head, end)
         if code is not None:
@@ -74,7 +81,6 @@ class GatewaySession(Session):
             return [HeadRejected(code)]
         if end < 0:
             return []
-        # Bytes behind the head wait for the verdict.
         self._head = head[end + 4 :]
         ws = ServerProtocol(
             select_subprotocol=_select_subprotocol,
@@ -85,7 +91,9 @@ class GatewaySession(Session):
         events = ws.events_received()
         if not events:
             self._head = None
-            return [HeadRejected("bad_request")]
+            # The library has bounds of its own on a line and on the number of headers.
+            too_large = isinstance(ws.handshake_exc, SecurityError)
+            return [HeadRejected("head_too_large" if too_large else "bad_request")]
         request = events[0]
         assert isinstance(request, Request)
         self._upgrade = ws
@@ -99,8 +107,10 @@ class GatewaySession(Session):
         space = head.find(b" ", 0, _LONGEST_METHOD)
         if space >= 0 and head[:space].isalpha() and bytes(head[:space]) not in _METHODS:
             return "method_not_allowed"
-        size = len(head) if end < 0 else end
-        if size > limits.head_bytes or head.count(b"\n", 0, size) > limits.head_lines:
+        # Without its end, a head has at least all but the last three bytes. The same bytes get the
+        # same verdict however they are cut.
+        size = len(head) - 3 if end < 0 else end
+        if size > limits.head_bytes or head.count(b"\n", 0, max(0, size)) > limits.head_lines:
             return "head_too_large"
         return None
 
@@ -121,7 +131,7 @@ class GatewaySession(Session):
             if request.headers.get_all("Upgrade") and version and version != {"13"}:
                 return "websocket_version"
             self._upgrade.process_request(request)
-        except InvalidUpgrade:
+        except (InvalidMethod, InvalidUpgrade):
             return "upgrade_required"
         except InvalidHandshake:
             return "bad_upgrade"
