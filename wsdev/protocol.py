@@ -92,6 +92,9 @@ def clean_name(name: str) -> str:
 
 # Messages, device to gateway. Unknown fields are ignored (msgspec's default).
 
+Timestamp = Annotated[str, msgspec.Meta(max_length=MAX_ID_LENGTH)] | int | float | None
+"""Bounded, since it comes back in an answer that has to fit a device's buffer."""
+
 MessageId = Annotated[str, msgspec.Meta(max_length=MAX_ID_LENGTH)] | int
 
 
@@ -156,7 +159,7 @@ class CommandAck(msgspec.Struct, tag_field="type", tag="ack", omit_defaults=True
 class Ping(msgspec.Struct, tag_field="type", tag="ping", omit_defaults=True):
     """An application ping; ``timestamp`` comes back as it was."""
 
-    timestamp: Any = None
+    timestamp: Timestamp = None
 
 
 class Frame(msgspec.Struct, tag_field="type", tag="frame", omit_defaults=True):
@@ -192,7 +195,7 @@ class Ack(msgspec.Struct, tag_field="type", tag="ack"):
 class Pong(msgspec.Struct, tag_field="type", tag="pong", omit_defaults=True):
     """Answers ``ping``."""
 
-    timestamp: Any = None
+    timestamp: Timestamp = None
     server_time: float | None = None
 
 
