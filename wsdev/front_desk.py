@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
-from urllib.parse import parse_qsl, urlencode
+from urllib.parse import parse_qsl, quote_plus
 
 from websockets.datastructures import Headers
 from websockets.http11 import Request
@@ -63,7 +63,10 @@ def redacted_target(target: str) -> str:
     if not mark:
         return path
     pairs = parse_qsl(query, keep_blank_values=True, encoding="latin-1")
-    return f"{path}?{urlencode([(k, '…' if k == 'token' else v) for k, v in pairs], safe='…')}"
+    shown = (
+        f"{quote_plus(key)}={'…' if key == 'token' else quote_plus(value)}" for key, value in pairs
+    )
+    return f"{path}?{'&'.join(shown)}"
 
 
 def user_agent(headers: Headers) -> str | None:
