@@ -1,0 +1,211 @@
+"""The real gateway as a process of its own, for tests that come from outside."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+from wsdev.tokens import TokenBook
+
+PATIENCE = 30.0
+"""Seconds after which something has failed; a machine under load is slow, not wrong."""
+
+LOOPBACK = "127.0.0.1"
+
+_LAST_LINE_OF_BANNER = "Stop with Ctrl-C."
+_PORT = re.compile(r"wss?://\S+:(\d+)/ws/<class>")
+
+
+class _Lines:
+    """The lines of a child's stream as they come, read by a thread so that no pipe fills up."""
+
+    def __init__(self, stream: IO[str], name: str) -> None:
+        self._stream = stream
+        self._lines: list[str] = []
+        self._news = threading.Condition()
+        self._ended = False
+        self._thread = threading.Thread(target=self._read, name=f"gateway's {name}")
+        self._thread.start()
+
+    def _read(self) -> None:
+        for line in self._stream:
+            with self._news:
+                self._lines.append(line.rstrip("\n"))
+                self._news.notify_all()
+        with self._news:
+            self._ended = True
+            self._news.notify_all()
+
+    def so_far(self) -> list[str]:
+        with self._news:
+            return self._lines[:]
+
+    def wait_for(self, is_wanted: Callable[[str], bool]) -> str | None:
+        """The first line that is wanted; None if it did not come."""
+        seen = 0
+        with self._news:
+            while True:
+                for line in self._lines[seen:]:
+                    if is_wanted(line):
+                        return line
+                seen = len(self._lines)
+                if self._ended or not self._news.wait(PATIENCE):
+                    return None
+
+    def close(self) -> None:
+        """After the child's end."""
+        self._thread.join()
+        self._stream.close()
+
+
+class GatewayProcess:
+    """A running ``wsdev serve``.
+
+    Attributes:
+        banner: What the operator sees at the start.
+        book: The token book of its state folder, as another program of the operator has it.
+        tokens: The token of each class, and those pinned to a device's name by that name.
+    """
+
+    banner: str
+    book: TokenBook
+
+    def __init__(self, command: Sequence[str], device_tokens: Mapping[str, str]) -> None:
+        self.tokens = dict(device_tokens)
+        environment = {k: v for k, v in os.environ.items() if not k.startswith("WSDEV_")}
+        self._process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+        )
+        assert self._process.stdout is not None
+        assert self._process.stderr is not None
+        self._output = _Lines(self._process.stdout, "output")
+        self._log = _Lines(self._process.stderr, "log")
+
+    def wait_until_ready(self) -> None:
+        """Return once the banner, which comes after the listening, is out."""
+        ready = self._output.wait_for(_LAST_LINE_OF_BANNER.__eq__)
+        self.banner = "\n".join(self._output.so_far())
+        assert ready is not None, f"the gateway did not start: {self._log.so_far()}"
+
+    def use_book(self, book: TokenBook) -> None:
+        """Take the class tokens from the book that the gateway has filled."""
+        self.book = book
+        self.tokens |= {name: listed[0] for name, listed in book.public_tokens().items()}
+
+    @property
+    def port(self) -> int:
+        """The port that it chose."""
+        found = _PORT.search(self.banner)
+        assert found is not None, self.banner
+        return int(found[1])
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Where to connect from this machine."""
+        return LOOPBACK, self.port
+
+    def url(self, path: str, *, scheme: str = "ws", host: str = LOOPBACK) -> str:
+        """The URL of ``path``; an IPv6 ``host`` comes in brackets."""
+        return f"{scheme}://{host}:{self.port}{path}"
+
+    # The log
+
+    def log_lines(self, event: str, **fields: object) -> list[dict[str, Any]]:
+        """The lines so far of ``event`` with at least these fields."""
+        return [
+            parsed
+            for line in self._log.so_far()
+            if (parsed := _matching(line, event, fields)) is not None
+        ]
+
+    def wait_for_log(self, event: str, **fields: object) -> dict[str, Any]:
+        """The first line of ``event`` with at least these fields, as soon as it is there."""
+        line = self._log.wait_for(lambda line: _matching(line, event, fields) is not None)
+        assert line is not None, f"no {event} with {fields} in {self._log.so_far()}"
+        parsed: dict[str, Any] = json.loads(line)
+        return parsed
+
+    # The end
+
+    def terminate(self) -> None:
+        """Send SIGTERM: the gateway drains."""
+        self._process.terminate()
+
+    def wait(self) -> int:
+        """The exit status, once it has ended."""
+        return self._process.wait(PATIENCE)
+
+    def end(self) -> None:
+        """End the process in any case and close what it held."""
+        try:
+            if self._process.poll() is None:
+                self.terminate()
+                self.wait()
+        finally:
+            self._process.kill()
+            self._process.wait()
+            self._output.close()
+            self._log.close()
+
+    def assert_clean_log(self) -> None:
+        """Each line of the log is JSON below ``error``, and no token is in what was written."""
+        lines = self._log.so_far()
+        odd = [line for line in lines if not line.startswith("{") or '"level":"error"' in line]
+        assert not odd, "\n".join(odd)
+        written = "\n".join([*lines, *self._output.so_far()])
+        leaked = [name for name, token in self.tokens.items() if token in written]
+        assert not leaked, f"the gateway wrote down the tokens of {leaked}"
+
+
+def _matching(line: str, event: str, fields: Mapping[str, object]) -> dict[str, Any] | None:
+    if f'"event":"{event}"' not in line:
+        return None
+    parsed: dict[str, Any] = json.loads(line)
+    return parsed if all(parsed.get(key) == value for key, value in fields.items()) else None
+
+
+@contextmanager
+def running_gateway(
+    state: Path,
+    *options: str,
+    hosts: Sequence[str] = (LOOPBACK,),
+    device_tokens: Mapping[str, str] | None = None,
+    inside: Sequence[str] = (),
+) -> Iterator[GatewayProcess]:
+    """A gateway on a free port; it has ended, with a clean log, when the block has.
+
+    Args:
+        options: Further options of ``wsdev serve``.
+        hosts: Where it listens; empty for all interfaces, which is for closed networks only.
+        device_tokens: Classes by device name, for tokens pinned to that name. With any, the
+            gateway finds a token book and does not open the window of a first start.
+        inside: A command that starts another one, such as ``ip netns exec <name>``.
+    """
+    secrets: dict[str, str] = {}
+    if device_tokens:
+        with TokenBook.open(state) as book:
+            secrets = {
+                name: book.create(device_class, name=name)[1]
+                for name, device_class in device_tokens.items()
+            }
+    serve = [sys.executable, "-m", "wsdev", "serve", "--port", "0", "--state", str(state)]
+    serve += ["--log-format", "json", "--drain", "0", *options]
+    for host in hosts:
+        serve += ["--host", host]
+    gateway = GatewayProcess([*inside, *serve], secrets)
+    try:
+        gateway.wait_until_ready()
+        with TokenBook.open(state, create=False) as book:
+            gateway.use_book(book)
+            yield gateway
+    finally:
+        gateway.end()
+    gateway.assert_clean_log()
