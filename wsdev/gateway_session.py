@@ -123,8 +123,6 @@ class GatewaySession(Session):
 
         RFC 6455 section 4.2.1. What it finds is kept for :meth:`accept`.
         """
-        if request.method != "GET":
-            return "upgrade_required"
         if request.protocol == "HTTP/1.0":
             return "http_1_0"
         assert self._upgrade is not None
