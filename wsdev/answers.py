@@ -117,7 +117,8 @@ def health(state: str, reason: str = "", *, head_only: bool = False) -> bytes:
 _PAGE: Final = """<!doctype html><html lang="en"><meta charset="utf-8">\
 <meta name="viewport" content="width=device-width,initial-scale=1"><title>wsdev gateway</title>\
 <style>:root{{color-scheme:light dark}}body{{font:1.1rem/1.5 system-ui,sans-serif;max-width:34rem;\
-margin:2rem auto;padding:0 1rem}}code{{word-break:break-all}}dt{{font-weight:600}}dd{{margin:0 0 1rem}}</style>\
+margin:2rem auto;padding:0 1rem}}code{{word-break:break-all}}dt{{font-weight:600}}\
+dd{{margin:0 0 1rem}}</style>\
 <h1>wsdev gateway</h1><p>It is up, and you reached it.<dl>\
 <dt>You are seen from<dd><code>{address}</code>\
 <dt>Devices connect at<dd>{urls}\
