@@ -130,7 +130,8 @@ def banner(settings: ServeSettings, book: TokenBook, sockets: Sequence[socket.so
         )
     if not outside:
         warnings.append("only this host can connect: no address beyond loopback is listened on")
-    lines += [f"  WARNING: {warning}" for warning in warnings]
+    if warnings:
+        lines += ["", *(f"WARNING: {warning}" for warning in warnings)]
     shown = (outside or [url for url, _ in urls])[0]
     lines += [
         "",
