@@ -2,18 +2,48 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
-from typing import Annotated
+from typing import Annotated, Any, Final
 
 import typer
+from typer.core import TyperCommand, TyperGroup
 
 from wsdev import __version__
-from wsdev.commands import connect, serve, tokens
 from wsdev.errors import ExitCode, WsdevError
+
+SUMMARIES: Final = {
+    "serve": "Run the gateway that devices connect to.",
+    "connect": "Connect as a device and say what happened.",
+    "tokens": "Fetch tokens from a gateway, or keep its token book on the host.",
+}
+"""The commands, each the module of that name in :mod:`wsdev.commands`, with its help in one line.
+
+They stand here so that --help and a mistyped command need none of the modules.
+"""
+
+
+class CommandsOnDemand(TyperGroup):
+    """Knows each command by its summary, and imports the one that is run."""
+
+    def __init__(self, **attributes: Any) -> None:
+        super().__init__(**attributes)
+        for name, summary in SUMMARIES.items():
+            self.add_command(TyperCommand(name, help=summary))
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
+        """The command that ``args`` name, ready to run or to complete."""
+        name, command, rest = super().resolve_command(ctx, args)
+        if name in SUMMARIES:
+            module = importlib.import_module(f"wsdev.commands.{name}")
+            command = typer.main.get_command(module.app)
+        return name, command, rest
+
 
 # Plain help: importing Rich for it would double the time of --help (docs/decisions/0004).
 app = typer.Typer(
     name="wsdev",
+    cls=CommandsOnDemand,
     help="Connect small devices to a host over WebSocket, and see why when it does not work.",
     epilog="Exit codes and a first session: see the README. Each command has its own --help.",
     no_args_is_help=True,
@@ -39,11 +69,6 @@ def options(
     ] = False,
 ) -> None:
     """Nothing to do before a command."""
-
-
-serve.register(app)
-tokens.register(app)
-connect.register(app)
 
 
 def main() -> None:

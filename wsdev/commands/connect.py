@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 from typing import Annotated
 
@@ -10,12 +9,10 @@ import typer
 
 from wsdev.commands.options import DurationOption, JsonOption, TlsCaOption, TlsInsecureOption
 
-
-def register(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command()(connect)
+app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False, add_completion=False)
 
 
+@app.command()
 def connect(
     device: Annotated[
         str | None,
@@ -24,28 +21,42 @@ def connect(
     url: Annotated[
         str,
         typer.Option(
-            envvar="WSDEV_URL", help="The gateway: host, host:port, http://…, ws://… or wss://…"
+            envvar="WSDEV_URL",
+            metavar="URL",
+            help="The gateway: host, host:port, http://…, ws://… or wss://…",
         ),
     ] = "localhost",
     token: Annotated[
         str | None,
-        typer.Option(help="The token. Others on this host can see it: rather use the next one."),
+        typer.Option(
+            metavar="TOKEN",
+            help="The token. Others on this host can read it there; --token-file keeps it secret.",
+        ),
     ] = None,
     token_file: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="File that holds the token; - for stdin.")
+        Path | None, typer.Option(metavar="FILE", help="File with the token; - for stdin.")
     ] = None,
     name: Annotated[
-        str | None, typer.Option(help="Device name to ask for. [default: the class's name]")
+        str | None,
+        typer.Option(metavar="NAME", help="Device name to ask for. [default: the class's name]"),
     ] = None,
     messages: Annotated[
         int,
-        typer.Option("--messages", "-n", min=1, max=10_000, help="Messages and pings to send."),
+        typer.Option(
+            "--messages",
+            "-n",
+            metavar="COUNT",
+            min=1,
+            max=10_000,
+            help="Messages to send, and as many pings.",
+        ),
     ] = 5,
     stay: Annotated[
         bool, typer.Option("--stay", help="Stay online as a device, until Ctrl-C.")
     ] = False,
     interval: Annotated[
-        str, typer.Option(metavar="TIME", help="With --stay: time between messages or pictures.")
+        str,
+        typer.Option(metavar="TIME", help="With --stay: time between two messages or pictures."),
     ] = "5s",
     timeout: DurationOption = "10s",
     cacert: TlsCaOption = None,
@@ -57,9 +68,11 @@ def connect(
 ) -> None:
     """Connect as a device and say what happened.
 
-    Without a token (--token, --token-file or WSDEV_TOKEN) one is fetched from the gateway. The
-    exit code names the layer that broke; the README lists them.
+    The token is that of --token, else of --token-file, else of the variable WSDEV_TOKEN; without
+    any, one is fetched from the gateway. The exit code tells which layer broke; see the README.
     """
+    import asyncio  # noqa: PLC0415
+
     from wsdev.commands import visiting  # noqa: PLC0415
 
     target = visiting.make_target(

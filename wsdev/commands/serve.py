@@ -9,12 +9,11 @@ import typer
 
 from wsdev.commands.options import takes_serve_settings
 
-
-def register(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command()(takes_serve_settings(serve))
+app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False, add_completion=False)
 
 
+@app.command()
+@takes_serve_settings
 def serve(flags: dict[str, Any], config: Path | None) -> None:
     """Run the gateway that devices connect to.
 

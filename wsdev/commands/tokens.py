@@ -18,12 +18,11 @@ from wsdev.commands.options import (
 if TYPE_CHECKING:
     from wsdev.tokens import TokenBook
 
-tokens_app = typer.Typer(
-    name="tokens",
-    help="Fetch tokens from a gateway, or keep its token book on the host.",
+app = typer.Typer(
     invoke_without_command=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
+    add_completion=False,
 )
 
 TargetArgument = Annotated[
@@ -33,22 +32,19 @@ TargetArgument = Annotated[
     ),
 ]
 BareOption = Annotated[
-    bool, typer.Option("--quiet", "-q", help="Print the bare token only, for scripts.")
+    bool, typer.Option("--quiet", "-q", help="Print the bare token alone, for scripts.")
 ]
 
 
-def register(app: typer.Typer) -> None:
-    """Add the group."""
-    app.add_typer(tokens_app)
-
-
-@tokens_app.callback()
+@app.callback()
 def fetch(
     context: typer.Context,
     url: Annotated[
         str,
         typer.Option(
-            envvar="WSDEV_URL", help="The gateway: host, host:port, http://… or https://…"
+            envvar="WSDEV_URL",
+            metavar="URL",
+            help="The gateway: host, host:port, http://… or https://…",
         ),
     ] = "localhost",
     device: Annotated[
@@ -60,7 +56,11 @@ def fetch(
     cacert: TlsCaOption = None,
     insecure: TlsInsecureOption = False,
 ) -> None:
-    """Fetch the tokens that a gateway hands out; the commands below work on the host itself."""
+    """Fetch tokens from a gateway, or keep its token book on the host.
+
+    Without a command: fetch the tokens that the gateway at --url hands out. The commands work on
+    the token book of this host.
+    """
     if context.invoked_subcommand is not None:
         return
     from wsdev.commands import token_views  # noqa: PLC0415
@@ -79,27 +79,32 @@ def _open_book(state: Path | None) -> TokenBook:
     return tokens.TokenBook.open(folder, create=False)
 
 
-@tokens_app.command("list")
+@app.command("list")
 def list_tokens(state: StateOption = None, as_json: JsonOption = False) -> None:
-    """List the tokens of this host's gateway, live ones and ended ones."""
+    """List all tokens, those that have ended too."""
     from wsdev.commands import token_views  # noqa: PLC0415
 
     with _open_book(state) as book:
         token_views.show_book(book, as_json=as_json)
 
 
-@tokens_app.command()
+@app.command()
 def create(
     device: Annotated[str, typer.Option(metavar="CLASS", help="Class that the token is for.")],
     name: Annotated[
         str | None,
-        typer.Option(help="Pin it to this device; without a name, any of the class may use it."),
+        typer.Option(
+            metavar="NAME", help="Only for the device of this name; else for any of the class."
+        ),
     ] = None,
     state: StateOption = None,
     quiet: BareOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Make a token: for one named device (shown once), or for a whole class."""
+    """Make a token, for one device or for a class.
+
+    The token of a device is shown this once.
+    """
     from wsdev.commands import token_views  # noqa: PLC0415
 
     with _open_book(state) as book:
@@ -107,7 +112,7 @@ def create(
     token_views.show_new(record, token, quiet=quiet, as_json=as_json)
 
 
-@tokens_app.command()
+@app.command()
 def rotate(
     target: TargetArgument,
     grace: Annotated[
@@ -117,7 +122,10 @@ def rotate(
     quiet: BareOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Make a new token in place of an old one, which ends after the grace."""
+    """Replace a token; the old one ends after a while.
+
+    Devices that are connected stay; those with the old token can come in until the grace is over.
+    """
     from wsdev.commands import token_views, visiting  # noqa: PLC0415
 
     left = visiting.seconds("--grace", grace, least=0)
@@ -126,9 +134,12 @@ def rotate(
     token_views.show_new(record, token, quiet=quiet, as_json=as_json)
 
 
-@tokens_app.command()
+@app.command()
 def revoke(target: TargetArgument, state: StateOption = None, as_json: JsonOption = False) -> None:
-    """End a token now; devices that use it are cut off within 2 seconds."""
+    """End a token now, and cut its devices off.
+
+    A running gateway does that within 2 seconds.
+    """
     from wsdev.commands import token_views  # noqa: PLC0415
 
     with _open_book(state) as book:
@@ -136,18 +147,24 @@ def revoke(target: TargetArgument, state: StateOption = None, as_json: JsonOptio
     token_views.show_revoked(revoked, as_json=as_json)
 
 
-@tokens_app.command()
+@app.command()
 def check(
     token: Annotated[
-        str | None, typer.Argument(help="The token; left out, it is read from --token-file.")
+        str | None,
+        typer.Argument(
+            metavar="[TOKEN]", help="The token; else that of --token-file or WSDEV_TOKEN."
+        ),
     ] = None,
     token_file: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="File that holds the token; - for stdin.")
+        Path | None, typer.Option(metavar="FILE", help="File with the token; - for stdin.")
     ] = None,
     state: StateOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Say whether a token is good (0), mistyped (30), unknown (31) or retired (32)."""
+    """Say whether a token is good.
+
+    Exit codes: 0 good, 30 mistyped or cut, 31 not in this book, 32 revoked or rotated out.
+    """
     from wsdev.commands import token_views, visiting  # noqa: PLC0415
     from wsdev.errors import UsageError  # noqa: PLC0415
 
@@ -157,14 +174,12 @@ def check(
     token_views.check(text, lambda: _open_book(state), as_json=as_json)
 
 
-@tokens_app.command("open")
+@app.command("open")
 def open_window(
-    duration: Annotated[
-        str, typer.Option("--for", metavar="TIME", help="How long, at most 24h.")
-    ] = "10m",
+    duration: Annotated[str, typer.Option("--for", metavar="TIME", help="How long.")] = "10m",
     state: StateOption = None,
 ) -> None:
-    """Let /public/tokens hand tokens out for a while, to anyone who asks."""
+    """Hand tokens out for a while, to anyone who asks."""
     from wsdev.commands import visiting  # noqa: PLC0415
 
     left = visiting.seconds("--for", duration)
@@ -174,9 +189,9 @@ def open_window(
     typer.echo("--public-tokens off stays closed. End it early with: wsdev tokens close")
 
 
-@tokens_app.command("close")
+@app.command("close")
 def close_window(state: StateOption = None) -> None:
-    """Stop handing tokens out now."""
+    """Hand tokens out no longer."""
     with _open_book(state) as book:
         book.close_window()
     typer.echo("tokens are no longer handed out, except by --public-tokens open")
