@@ -22,7 +22,7 @@ from wsdev.gateway_session import GatewaySession
 from wsdev.hub import Hub, Member
 from wsdev.interfaces import BACKLOG
 from wsdev.link import Link
-from wsdev.logs import log
+from wsdev.logs import LOGGER, log
 from wsdev.session import SessionPolicy
 from wsdev.settings import ServeSettings
 from wsdev.tokens import TokenBook
@@ -240,9 +240,15 @@ class Gateway:
     # Time
 
     def _sweep(self) -> None:
+        # First of all the next one: whatever goes wrong below, time does not stop.
+        self._sweeper = asyncio.get_running_loop().call_later(SWEEP_INTERVAL, self._sweep)
         now = self.now()
         for connection in [c for c in self._connections if c.link.is_due(now)]:
-            connection.link.sweep(now)
+            try:
+                connection.link.sweep(now)
+            except Exception:  # a fault met by one link is not for the others to suffer
+                LOGGER.exception("sweep_failed")
+                connection.link.abort()
         for connection in [c for c, until in self._throttled.items() if until <= now]:
             del self._throttled[connection]
             connection.budget_refilled()
@@ -252,7 +258,6 @@ class Gateway:
         if now >= self._book_due:
             self._book_due = now + BOOK_INTERVAL
             self._read_book()
-        self._sweeper = asyncio.get_running_loop().call_later(SWEEP_INTERVAL, self._sweep)
 
     def _read_book(self) -> None:
         try:
