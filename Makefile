@@ -66,12 +66,16 @@ format: $(READY) ## let ruff put the code in order
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+.PHONY: bench
+bench: $(BIN)/wsdev ## what the gateway costs; one measure with ARGS="idle|handshake|messages"
+	@$(BIN)/python -m benchmarks $(ARGS)
+
 .PHONY: clean
 clean: ## remove all that was made here
 	rm -rf $(VENV) tests/node_modules build dist
 	rm -rf .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
 	rm -f .coverage .coverage.*
-	find wsdev tests -name __pycache__ -type d -prune -exec rm -rf {} +
+	find benchmarks wsdev tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Locally a test without its tool is skipped; in CI it would fail, so stop here and say why.
 .PHONY: tools

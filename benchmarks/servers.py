@@ -1,0 +1,137 @@
+"""The servers under measurement: each a process of its own, alone on its core.
+
+Read from /proc (Linux): CPU time in nanoseconds from ``schedstat`` of each thread, user and system
+together, and resident memory from ``status``.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Final
+
+from wsdev.tokens import TokenBook
+
+PATIENCE: Final = 30.0
+"""Seconds for a server to start, to end, or to do what it was given."""
+
+DEVICE_CLASS: Final = "pico"
+LOOPBACK: Final = "127.0.0.1"
+
+_READY: Final = "Stop with Ctrl-C."
+_PORT = re.compile(r"ws://\S+:(\d+)/ws/<class>")
+_RESIDENT = re.compile(r"VmRSS:\s+(\d+) kB")
+
+
+class BenchmarkError(Exception):
+    """A measurement that cannot be made here, or that went wrong."""
+
+
+def pick_cores() -> tuple[int, int]:
+    """One core for the servers and another for the load.
+
+    Raises:
+        BenchmarkError: this process may use one core only.
+    """
+    cores = sorted(os.sched_getaffinity(0))
+    if len(cores) < 2:
+        raise BenchmarkError("two cores are needed: one for the server, one for the load")
+    return cores[-1], cores[0]
+
+
+class Server:
+    """A running server.
+
+    Attributes:
+        port: Where it listens, on loopback.
+        token: The class token that it admits; empty for a bare peer, which asks for none.
+    """
+
+    def __init__(self, process: subprocess.Popen[str], port: int, token: str) -> None:
+        self.port = port
+        self.token = token
+        self._proc = Path("/proc") / str(process.pid)
+
+    def cpu_seconds(self) -> float:
+        """CPU time used so far, user and system."""
+        threads = (self._proc / "task").iterdir()
+        return sum(int((t / "schedstat").read_text().split()[0]) for t in threads) / 1e9
+
+    def resident_kb(self) -> float:
+        """Resident memory in KB of 1,024 bytes."""
+        found = _RESIDENT.search((self._proc / "status").read_text())
+        if found is None:
+            raise BenchmarkError("the server has ended")
+        return float(found[1])
+
+    def open_files(self) -> int:
+        """File descriptors: one for each connection, and some of its own."""
+        return len(os.listdir(self._proc / "fd"))
+
+    def wait_for_open_files(self, wanted: int) -> None:
+        """Return once so many are open: all that came is accepted, all that left is gone."""
+        deadline = time.monotonic() + PATIENCE
+        while self.open_files() != wanted:
+            if time.monotonic() > deadline:
+                raise BenchmarkError(f"{self.open_files()} files open, {wanted} expected")
+            time.sleep(0.01)
+
+
+@contextmanager
+def _child(command: Sequence[str], core: int) -> Iterator[subprocess.Popen[str]]:
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("WSDEV_")}
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment
+    )
+    try:
+        os.sched_setaffinity(process.pid, {core})
+        yield process
+    finally:
+        process.terminate()
+        try:
+            process.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        assert process.stdout is not None
+        process.stdout.close()
+
+
+def _lines_until(stream: IO[str] | None, is_last: Callable[[str], bool]) -> list[str]:
+    assert stream is not None
+    lines: list[str] = []
+    for line in stream:
+        lines.append(line.strip())
+        if is_last(lines[-1]):
+            return lines
+    raise BenchmarkError(f"the server did not start: {lines}")
+
+
+@contextmanager
+def wsdev_gateway(core: int, *options: str) -> Iterator[Server]:
+    """A gateway with a token book of its own, which asks its own user for a token too."""
+    with tempfile.TemporaryDirectory(prefix="wsdev-benchmark-") as folder:
+        command = [sys.executable, "-m", "wsdev", "serve", "--host", LOOPBACK, "--port", "0"]
+        command += ["--state", folder, "--no-trust-local", "--drain", "0", *options]
+        with _child(command, core) as process:
+            banner = _lines_until(process.stdout, _READY.__eq__)
+            port = _PORT.search("\n".join(banner))
+            assert port is not None
+            with TokenBook.open(Path(folder), create=False) as book:
+                token = book.public_tokens()[DEVICE_CLASS][0]
+            yield Server(process, int(port[1]), token)
+
+
+@contextmanager
+def bare_server(core: int, kind: str) -> Iterator[Server]:
+    """A bare peer; ``kind`` as :mod:`benchmarks.bare_server` takes it."""
+    with _child([sys.executable, "-m", "benchmarks.bare_server", kind], core) as process:
+        port = _lines_until(process.stdout, str.isdecimal)[-1]
+        yield Server(process, int(port), "")
