@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import socket
 import ssl
 from collections.abc import AsyncIterator, Callable, Generator, Sequence
 from contextlib import asynccontextmanager
-from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,22 +16,11 @@ import msgspec
 from wsdev import __version__
 from wsdev.codes import CloseCode
 from wsdev.device_session import DeviceSession
-from wsdev.errors import (
-    CertificateError,
-    LinkCut,
-    NameNotFound,
-    NoAnswer,
-    NotAGateway,
-    NotAllowed,
-    PathError,
-    Refused,
-    TLSFailed,
-    TokenRefused,
-    WsdevError,
-)
+from wsdev.errors import CertificateError, LinkCut, NotAGateway
 from wsdev.events import Closed, Event, Opened, UpgradeFailed, UpgradeRefused
+from wsdev.failures import path_error, refusal_error
 from wsdev.link import Link
-from wsdev.protocol import DEFAULT_PORT, DeviceClass
+from wsdev.protocol import DeviceClass
 from wsdev.sanitize import printable
 from wsdev.session import SessionPolicy
 from wsdev.urls import GatewayAddress
@@ -42,6 +29,13 @@ USER_AGENT: Final = f"wsdev/{__version__}"
 
 DEFAULT_PATIENCE: Final = 10.0
 """Seconds for one step on the way in; the patience of esp_websocket_client."""
+
+FALLBACK_AFTER: Final = 2.0
+"""Seconds until the next of a name's addresses is tried: a lost SYN is sent again after 1 s
+(RFC 6298 section 2) and may still be answered."""
+
+MAX_ANSWER: Final = 64 * 1024
+"""Bytes read of an HTTP answer; a gateway's are under 1 KiB, and a stranger's may never end."""
 
 SWEEP_INTERVAL: Final = 0.25
 
@@ -52,7 +46,8 @@ WAIT_AFTER_NO: Final = 60.0
 STABLE_AFTER: Final = 30.0
 """Seconds of stable link after which the backoff starts anew."""
 
-_NO_ROUTE: Final = frozenset({errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN})
+AddressInfo = tuple[int, int, int, str, tuple[Any, ...]]
+"""One address of a name, as ``getaddrinfo`` gives it."""
 
 
 def backoff(random: Callable[[], float]) -> Generator[float]:
@@ -67,89 +62,10 @@ def backoff(random: Callable[[], float]) -> Generator[float]:
         attempt += 1
 
 
-# What went wrong, as our errors
-
-
-def path_error(exc: BaseException, address: GatewayAddress) -> PathError:
-    """The layer that broke, from what the system said; looks through the chain of causes."""
-    where = printable(address.authority)
-    chain: list[BaseException] = []
-    link: BaseException | None = exc
-    while link is not None and link not in chain:
-        chain.append(link)
-        link = link.__cause__ or link.__context__
-    for error in reversed(chain):
-        if isinstance(error, socket.gaierror):
-            return NameNotFound(
-                f"the name {printable(address.host)} has no address",
-                "check the spelling and the DNS, or use the host's IP address",
-            )
-        if isinstance(error, ssl.SSLError):
-            return _tls_error(error, where)
-        if isinstance(error, ConnectionRefusedError):
-            hint = "start wsdev serve there, and check the port"
-            if address.port in (80, 443):
-                hint += f"; wsdev listens on {DEFAULT_PORT} by default, so add :{DEFAULT_PORT}"
-            return Refused(f"{where} refuses the connection: nothing listens on that port", hint)
-        if isinstance(error, OSError) and error.errno in _NO_ROUTE:
-            return NoAnswer(f"there is no route to {where}", "check network, Wi-Fi and address")
-    if any("Timeout" in type(error).__name__ for error in chain):
-        return NoAnswer(
-            f"no answer from {where} in time",
-            "check the address, that the host is up, and firewalls on the way",
-        )
-    return LinkCut(
-        f"the connection to {where} broke: {printable(str(exc)) or type(exc).__name__}",
-        "try again; if it stays, look at proxies and firewalls on the way",
-    )
-
-
-def _tls_error(error: ssl.SSLError, where: str) -> TLSFailed:
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return TLSFailed(
-            f"the certificate of {where} is not accepted: {printable(error.verify_message)}",
-            "name the issuer's certificate with --cacert, or mend the server's certificate",
-        )
-    reason = (error.reason or "handshake failed").replace("_", " ").lower()
-    return TLSFailed(
-        f"TLS with {where} failed: {printable(reason)}",
-        "use ws:// or http:// if the gateway has no TLS there",
-    )
-
-
-def refusal_error(
-    status: int, headers: Sequence[tuple[str, str]], body: bytes, address: GatewayAddress
-) -> WsdevError:
-    """The error behind an HTTP answer that is not what was hoped for."""
-    where = printable(address.authority)
-    try:
-        told = msgspec.json.decode(body, type=_Refusal)
-    except msgspec.MsgspecError:
-        server = next((value for name, value in headers if name.lower() == "server"), "")
-        by = f" ({printable(server)})" if server else ""
-        return NotAGateway(
-            f"{where} answers HTTP {status}{by}, but not as a wsdev gateway does",
-            "check host, port and path; a proxy in front must pass this path on",
-        )
-    cause = f"{printable(told.message)} (HTTP {status}, request {printable(told.request_id)})"
-    kind: type[WsdevError] = {401: TokenRefused, 400: NotAGateway, 426: NotAGateway}.get(
-        status, NotAllowed
-    )
-    hint = told.hint + (f" They are: {', '.join(told.paths)}" if told.paths else "")
-    return kind(cause, printable(hint), code=printable(told.code))
-
-
-class _Refusal(msgspec.Struct):
-    """The gateway's own JSON body."""
-
-    code: str
-    message: str
-    hint: str
-    request_id: str
-    paths: list[str] = []
-
-
 # TLS and tokens
+
+# No compression: what comes is what is counted against MAX_ANSWER.
+_FETCH_HEADERS: Final = {"User-Agent": USER_AGENT, "Accept-Encoding": "identity"}
 
 
 def make_tls_context(ca_file: Path | None, *, insecure: bool) -> ssl.SSLContext:
@@ -194,33 +110,42 @@ async def fetch_tokens(
     try:
         async with (
             asyncio.timeout(patience),
-            httpx.AsyncClient(
-                verify=tls or address.tls, trust_env=False, headers={"User-Agent": USER_AGENT}
-            ) as client,
+            httpx.AsyncClient(verify=tls or address.tls, trust_env=False, timeout=None) as http,
+            http.stream("GET", address.tokens_url(), headers=_FETCH_HEADERS) as answer,
         ):
-            answer = await client.get(address.tokens_url(), timeout=None)
-    except (httpx.HTTPError, TimeoutError, OSError) as exc:
+            body = await _read_bounded(answer)
+    except (httpx.HTTPError, httpx.InvalidURL, OSError, UnicodeError) as exc:
         raise path_error(exc, address) from None
-    return _read_tokens(answer, address)
+    headers = answer.headers.multi_items()
+    if not answer.is_success:
+        raise refusal_error(answer.status_code, headers, body, address)
+    listed = _listed_tokens(body)
+    if not listed:
+        raise refusal_error(answer.status_code, headers, b"", address)
+    return listed
 
 
-def _read_tokens(answer: httpx.Response, address: GatewayAddress) -> dict[str, list[str]]:
-    if answer.status_code != HTTPStatus.OK:
-        raise refusal_error(
-            answer.status_code, answer.headers.multi_items(), answer.content, address
-        )
+async def _read_bounded(answer: httpx.Response) -> bytes:
+    """The body, or so much of it that it cannot be a gateway's."""
+    body = bytearray()
+    async for part in answer.aiter_raw():
+        body += part
+        if len(body) > MAX_ANSWER:
+            break
+    return bytes(body)
+
+
+def _listed_tokens(body: bytes) -> dict[str, list[str]]:
+    """The tokens in an answer of ``/public/tokens``; none if it is not one."""
     try:
-        body = msgspec.json.decode(answer.content, type=dict[str, Any])
-        listed = {
+        fields = msgspec.json.decode(body, type=dict[str, Any])
+        return {
             key.removesuffix("_tokens"): msgspec.convert(value, list[str])
-            for key, value in body.items()
+            for key, value in fields.items()
             if key.endswith("_tokens")
         }
-    except msgspec.MsgspecError:
-        listed = {}
-    if not listed:
-        raise refusal_error(200, answer.headers.multi_items(), b"", address)
-    return listed
+    except (msgspec.MsgspecError, RecursionError):
+        return {}
 
 
 # One connection
@@ -315,7 +240,8 @@ async def connect(
         headers.append(("Authorization", f"Bearer {token}"))
     try:
         async with asyncio.timeout(patience):
-            sock = await _connect_tcp(address)
+            infos = await loop.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
+            sock = await open_socket(infos, patience)
             session = DeviceSession(
                 policy, address.websocket_url(device_class.name), device_class, headers, loop.time()
             )
@@ -326,7 +252,7 @@ async def connect(
                 ssl=(tls or ssl.create_default_context()) if address.tls else None,
                 server_hostname=address.host if address.tls else None,
             )
-    except (OSError, TimeoutError) as exc:
+    except (OSError, UnicodeError) as exc:
         raise path_error(exc, address) from None
     try:
         await _let_in(connection, address)
@@ -340,26 +266,37 @@ async def connect(
         await connection.close()
 
 
-async def _connect_tcp(address: GatewayAddress) -> socket.socket:
-    """A socket to the first of the name's addresses that answers."""
-    loop = asyncio.get_running_loop()
-    infos = await loop.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
-    first_error: OSError | None = None
-    for family, kind, number, _, sockaddr in infos:
-        sock = socket.socket(family, kind, number)
-        sock.setblocking(False)
+async def open_socket(infos: Sequence[AddressInfo], patience: float) -> socket.socket:
+    """A socket to the first address that takes the connection, tried in order.
+
+    Args:
+        infos: What ``getaddrinfo`` gave: at least one.
+        patience: Seconds for all of them; a silent one gets a share, if others follow.
+
+    Raises:
+        OSError: none did; an ExceptionGroup behind it has the error of each.
+    """
+    share = min(FALLBACK_AFTER, patience / len(infos))
+    failures: list[OSError] = []
+    for left, info in zip(range(len(infos) - 1, -1, -1), infos, strict=True):
         try:
-            await loop.sock_connect(sock, sockaddr)
+            async with asyncio.timeout(share if left else None):
+                return await _connect_tcp(info)
         except OSError as exc:
-            sock.close()
-            first_error = first_error or exc
-        except BaseException:
-            sock.close()
-            raise
-        else:
-            return sock
-    assert first_error is not None  # getaddrinfo gives one address or raises
-    raise first_error
+            failures.append(exc)
+    raise OSError(str(failures[0])) from ExceptionGroup("one for each address", failures)
+
+
+async def _connect_tcp(info: AddressInfo) -> socket.socket:
+    family, kind, number, _, sockaddr = info
+    sock = socket.socket(family, kind, number)
+    try:
+        sock.setblocking(False)
+        await asyncio.get_running_loop().sock_connect(sock, sockaddr)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
 
 
 async def _let_in(connection: DeviceConnection, address: GatewayAddress) -> None:
@@ -374,4 +311,7 @@ async def _let_in(connection: DeviceConnection, address: GatewayAddress) -> None
             f"{where} does not answer as a WebSocket server: {event.cause}",
             "check host and port; another service may listen there",
         )
-    raise LinkCut(f"{where} cut the connection during the upgrade", "look at proxies on the way")
+    raise LinkCut(
+        f"{where} cut the connection during the upgrade",
+        "look at proxies on the way; if the port speaks TLS, use wss:// or https://",
+    )

@@ -1,0 +1,124 @@
+"""What went wrong on the way to a gateway, as our errors: each names the layer that broke."""
+
+from __future__ import annotations
+
+import errno
+import socket
+import ssl
+from collections.abc import Sequence
+from typing import Final
+
+import httpx
+import msgspec
+
+from wsdev.errors import (
+    LinkCut,
+    NameNotFound,
+    NoAnswer,
+    NotAGateway,
+    NotAllowed,
+    PathError,
+    Refused,
+    TLSFailed,
+    TokenRefused,
+    WsdevError,
+)
+from wsdev.protocol import DEFAULT_PORT
+from wsdev.sanitize import printable
+from wsdev.urls import GatewayAddress
+
+_NO_ROUTE: Final = frozenset({errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN})
+
+
+def path_error(exc: BaseException, address: GatewayAddress) -> PathError:
+    """The layer that broke, from what the system said; looks at all causes, of all addresses."""
+    where = printable(address.authority)
+    causes = _causes(exc)
+    for error in causes:
+        # What the resolver or the IDNA codec (UnicodeError) does not take as a name.
+        if isinstance(error, (socket.gaierror, UnicodeError, httpx.InvalidURL)):
+            return NameNotFound(
+                f"the name {printable(address.host)} has no address",
+                "check the spelling and the DNS, or use the host's IP address",
+            )
+        if isinstance(error, ssl.SSLError):
+            return _tls_error(error, where)
+    # With several addresses the one that got furthest tells most.
+    if any(isinstance(error, ConnectionRefusedError) for error in causes):
+        hint = "start wsdev serve there, and check the port"
+        if address.port in (80, 443):
+            hint += f"; wsdev listens on {DEFAULT_PORT} by default, so add :{DEFAULT_PORT}"
+        return Refused(f"{where} refuses the connection: nothing listens on that port", hint)
+    if any(isinstance(error, TimeoutError) for error in causes):
+        return NoAnswer(
+            f"no answer from {where} in time",
+            "check the address, that the host is up, and firewalls on the way",
+        )
+    if any(isinstance(error, OSError) and error.errno in _NO_ROUTE for error in causes):
+        return NoAnswer(f"there is no route to {where}", "check network, Wi-Fi and address")
+    return LinkCut(
+        f"the connection to {where} broke: {printable(str(exc)) or type(exc).__name__}",
+        "try again; if it stays, look at proxies and firewalls on the way",
+    )
+
+
+def _causes(exc: BaseException) -> list[BaseException]:
+    """All errors behind ``exc`` and itself, the innermost first."""
+    found: list[BaseException] = []
+    todo = [exc]
+    while todo:
+        error = todo.pop()
+        if error in found:
+            continue
+        found.append(error)
+        if isinstance(error, BaseExceptionGroup):
+            todo += error.exceptions
+        behind = error.__cause__ or error.__context__
+        if behind is not None:
+            todo.append(behind)
+    return found[::-1]
+
+
+def _tls_error(error: ssl.SSLError, where: str) -> TLSFailed:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return TLSFailed(
+            f"the certificate of {where} is not accepted: {printable(error.verify_message)}",
+            "name the issuer's certificate with --cacert, or mend the server's certificate",
+        )
+    reason = (error.reason or "handshake failed").replace("_", " ").lower()
+    return TLSFailed(
+        f"TLS with {where} failed: {printable(reason)}",
+        "use ws:// or http:// if the gateway has no TLS there",
+    )
+
+
+def refusal_error(
+    status: int, headers: Sequence[tuple[str, str]], body: bytes, address: GatewayAddress
+) -> WsdevError:
+    """The error behind an HTTP answer that is not what was hoped for."""
+    where = printable(address.authority)
+    try:
+        told = msgspec.json.decode(body, type=_Refusal)
+    except (msgspec.MsgspecError, RecursionError):
+        server = next((value for name, value in headers if name.lower() == "server"), "")
+        by = f" ({printable(server)})" if server else ""
+        return NotAGateway(
+            f"{where} answers HTTP {status}{by}, but not as a wsdev gateway does",
+            "check host, port and path; a proxy in front must pass this path on",
+        )
+    cause = f"{printable(told.message)} (HTTP {status}, request {printable(told.request_id)})"
+    kind: type[WsdevError] = {401: TokenRefused, 400: NotAGateway, 426: NotAGateway}.get(
+        status, NotAllowed
+    )
+    hint = told.hint + (f" They are: {', '.join(told.paths)}" if told.paths else "")
+    return kind(cause, printable(hint), code=printable(told.code))
+
+
+class _Refusal(msgspec.Struct):
+    """The gateway's own JSON body."""
+
+    code: str
+    message: str
+    hint: str
+    request_id: str
+    paths: list[str] = []
