@@ -6,15 +6,18 @@ import asyncio
 import random
 import ssl
 import statistics
-from collections.abc import AsyncIterator, Callable
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any, Final
+from http import HTTPStatus
+from typing import Any
 
 from wsdev import client
-from wsdev.codes import explain_close, may_come_back
+from wsdev.codes import REFUSALS, explain_close, may_come_back
 from wsdev.errors import LinkCut, NotAllowed, PathError, ProtocolViolation, TokenRefused, WsdevError
 from wsdev.events import BadMessageReceived, Closed, MessageReceived, PongReceived
+from wsdev.limits import Limits
 from wsdev.protocol import (
     ESP32CAM,
     Ack,
@@ -28,9 +31,6 @@ from wsdev.session import SessionPolicy
 from wsdev.simulator import VirtualDevice
 from wsdev.urls import GatewayAddress
 
-HELLO_TIMEOUT: Final = 10.0
-ANSWER_TIMEOUT: Final = 10.0
-
 
 @dataclass(frozen=True, slots=True)
 class Target:
@@ -39,6 +39,7 @@ class Target:
     Attributes:
         token: None fetches one from the gateway.
         name: The device name to ask for.
+        patience: Seconds that each step may take.
     """
 
     address: GatewayAddress
@@ -115,7 +116,7 @@ async def visit(target: Target, messages: int, found: Visit, on_step: OnStep) ->
             started,
         )
         started = loop.time()
-        welcome = await _greet(connection, device)
+        welcome = await _greet(connection, device, target.patience)
         found.device, found.session = printable(welcome.device), printable(welcome.session)
         done("hello", f"welcome as {found.device}, session {found.session}", started)
         if target.device_class.name == ESP32CAM.name:
@@ -125,11 +126,11 @@ async def visit(target: Target, messages: int, found: Visit, on_step: OnStep) ->
             done("picture", f"{size} bytes sent", started)
         started = loop.time()
         for _ in range(messages):
-            found.round_trips.append(await _telemetry(connection, device))
+            found.round_trips.append(await _telemetry(connection, device, target.patience))
         done("telemetry", f"{messages} sent, {messages} acknowledged", started)
         started = loop.time()
         for _ in range(messages):
-            found.round_trips.append(await _ping(connection))
+            found.round_trips.append(await _ping(connection, target.patience))
         done("ping", f"{messages} sent, {messages} answered", started)
         started = loop.time()
     done("close", "closed politely", started)
@@ -163,7 +164,7 @@ async def _conversation(
         target.address,
         target.device_class,
         token,
-        policy=SessionPolicy(),
+        policy=SessionPolicy(Limits(handshake_timeout=target.patience)),
         tls=target.tls,
         patience=target.patience,
     ) as connection:
@@ -183,7 +184,7 @@ async def _wait_for(
                 _raise_if_trouble(event)
     except TimeoutError:
         raise LinkCut(
-            f"no {what} within {patience:.0f} s",
+            f"no {what} within {patience:g} s",
             "the link is up but silent: look at proxies on the way and at the gateway's log",
         ) from None
 
@@ -213,21 +214,25 @@ def closed_error(closed: Closed) -> WsdevError:
     return LinkCut(cause, meaning.hint, code=f"close_{closed.code}")
 
 
-async def _greet(connection: client.DeviceConnection, device: VirtualDevice) -> ConnectionAck:
+async def _greet(
+    connection: client.DeviceConnection, device: VirtualDevice, patience: float
+) -> ConnectionAck:
     device.hello(connection.session)
     connection.flush()
     event = await _wait_for(
         connection,
         lambda e: isinstance(e, MessageReceived) and isinstance(e.message, ConnectionAck),
         "answer to the hello",
-        HELLO_TIMEOUT,
+        patience,
     )
     welcome = event.message
     assert isinstance(welcome, ConnectionAck)
     return welcome
 
 
-async def _telemetry(connection: client.DeviceConnection, device: VirtualDevice) -> float:
+async def _telemetry(
+    connection: client.DeviceConnection, device: VirtualDevice, patience: float
+) -> float:
     loop = asyncio.get_running_loop()
     started = loop.time()
     message = device.measure(started)
@@ -241,15 +246,15 @@ async def _telemetry(connection: client.DeviceConnection, device: VirtualDevice)
             and e.message.id == message.id
         ),
         "acknowledgement of a telemetry message",
-        ANSWER_TIMEOUT,
+        patience,
     )
     return loop.time() - started
 
 
-async def _ping(connection: client.DeviceConnection) -> float:
+async def _ping(connection: client.DeviceConnection, patience: float) -> float:
     connection.ping()
     event = await _wait_for(
-        connection, lambda e: isinstance(e, PongReceived), "answer to a ping", ANSWER_TIMEOUT
+        connection, lambda e: isinstance(e, PongReceived), "answer to a ping", patience
     )
     assert isinstance(event, PongReceived)
     return event.rtt
@@ -267,45 +272,62 @@ class Happening:
 
 
 async def stay(
-    target: Target, interval: float, jitter: Callable[[], float], tell: Callable[[Happening], None]
+    target: Target,
+    interval: float,
+    jitter: Callable[[], float],
+    tell: Callable[[Happening], None],
+    *,
+    clock: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
 ) -> None:
     """Be a device until cancelled: send, obey commands, come back after a break.
+
+    A token that was fetched is kept, until the gateway no longer accepts it.
 
     Args:
         interval: Seconds between two telemetry messages or pictures.
         jitter: Gives a number from 0 to 1, for the backoff.
+        clock: Monotonic seconds; tells how long a link held.
+        sleep: Waits between two tries.
 
     Raises:
         TokenRefused, NotAllowed: the gateway does not want this device: at the first try, or
             with a close code that says so.
     """
-    loop = asyncio.get_running_loop()
     waits = client.backoff(jitter)
+    token = target.token
     was_in = False
     while True:
-        started = loop.time()
+        online_since: float | None = None
+        least = 0.0
         try:
-            token = target.token if target.token is not None else await fetch_token(target)
+            if token is None:
+                token = await fetch_token(target)
             async with _conversation(target, token) as (connection, device):
-                welcome = await _greet(connection, device)
-                was_in = True
+                welcome = await _greet(connection, device, target.patience)
+                was_in, online_since = True, clock()
                 tell(Happening("online", f"as {printable(welcome.device)}"))
                 closed = await _live(connection, device, interval, tell)
-            error = closed_error(closed)
-            if isinstance(error, NotAllowed):
-                raise error
-            wait = None
+            raise closed_error(closed)
         except (TokenRefused, NotAllowed) as no:
             if not was_in or no.code.startswith("close_"):
                 raise
-            error, wait = no, client.WAIT_AFTER_NO
+            error: WsdevError = no
+            if not _is_passing(no):
+                least, token = client.WAIT_AFTER_NO, target.token
         except (PathError, ProtocolViolation) as broken:
-            error, wait = broken, None
-        if loop.time() - started >= client.STABLE_AFTER:
+            error = broken
+        if online_since is not None and clock() - online_since >= client.STABLE_AFTER:
             waits = client.backoff(jitter)
-        wait = max(wait or 0.0, next(waits))
+        wait = max(least, next(waits))
         tell(Happening("offline", f"{error.cause}; next try in {wait:.1f} s"))
-        await asyncio.sleep(wait)
+        await sleep(wait)
+
+
+def _is_passing(no: WsdevError) -> bool:
+    """Whether the gateway turns everybody away for a moment: it restarts or is full."""
+    kind = REFUSALS.get(no.code)
+    return kind is not None and kind.status == HTTPStatus.SERVICE_UNAVAILABLE
 
 
 async def _live(
