@@ -86,26 +86,27 @@ class VirtualDevice:
     ) -> str | None:
         """Carry out a command and acknowledge it; what it did in words, None if it was none.
 
-        Knows the servo controller's ``servo`` and the camera's ``capture_photo``; acknowledges
-        anything else as done too.
+        Knows the servo controller's ``servo`` and the camera's ``capture_photo``, in the gateway's
+        own form and in the operator's; acknowledges anything else as done too.
         """
+        command_id: Any
         if isinstance(message, Command):
-            session.acknowledge(command_id=message.id, command_type=message.name)
-            return f"command {message.name}"
-        if not isinstance(message, Unknown):
+            kind, wanted, command_id = message.name or "command", message.args, message.id
+        elif isinstance(message, Unknown):
+            kind = message.type or str(message.body.get("action", ""))
+            wanted, command_id = message.body.get("command"), message.body.get("id")
+        else:
             return None
-        kind = str(message.type or message.body.get("action", ""))
         if not kind:
             return None
         done = f"command {kind}"
-        if kind == "servo" and isinstance(wanted := message.body.get("command"), dict):
+        if kind == "servo" and isinstance(wanted, dict):
             for servo in _SERVOS:
                 if isinstance(wanted.get(servo), int):
                     self._servos[servo] = wanted[servo]
             done = "servos at " + ", ".join(f"{angle}°" for angle in self._servos.values())
         elif kind == "capture_photo" and self.device_class.name == ESP32CAM.name:
             done = f"picture of {self.send_picture(session, now)} bytes sent"
-        command_id = message.body.get("id")
         session.acknowledge(
             command_id=command_id if isinstance(command_id, str) else None, command_type=kind
         )
