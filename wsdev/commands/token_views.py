@@ -23,12 +23,13 @@ from wsdev.token_format import parse_token
 from wsdev.tokens import TokenBook, TokenRecord
 from wsdev.urls import parse_gateway_address
 
-_WIDTH = 160
+_WIDTH = 320
 """A token is there to be copied: a table is wider than the terminal rather than cut."""
 
 
 def _console() -> Console:
-    return Console(highlight=False, soft_wrap=True, width=_WIDTH)
+    # Without markup: a gateway's text may look like it.
+    return Console(highlight=False, markup=False, emoji=False, soft_wrap=True, width=_WIDTH)
 
 
 def _table(*columns: str) -> Table:

@@ -152,7 +152,7 @@ def check(
     token: Annotated[
         str | None,
         typer.Argument(
-            metavar="[TOKEN]", help="The token; else that of --token-file or WSDEV_TOKEN."
+            metavar="TOKEN", help="The token; else that of --token-file or WSDEV_TOKEN."
         ),
     ] = None,
     token_file: Annotated[

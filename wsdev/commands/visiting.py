@@ -87,9 +87,14 @@ def make_target(
     return probe.Target(address, device_class, wanted, token, tls, seconds("--timeout", timeout))
 
 
+def _console(*, quiet: bool) -> Console:
+    # Without markup: a gateway's text, or an IPv6 address, may look like it.
+    return Console(highlight=False, markup=False, emoji=False, soft_wrap=True, quiet=quiet)
+
+
 async def visit(target: probe.Target, messages: int, *, as_json: bool, quiet: bool) -> None:
     """Visit, and print each step as it is done."""
-    console = Console(highlight=False, soft_wrap=True, quiet=quiet or as_json)
+    console = _console(quiet=quiet or as_json)
     where = target.address.websocket_url(target.device_class.name)
     console.print(Text(f"{target.device_class.name} at {where}", style="bold"))
     found = probe.Visit()
@@ -141,7 +146,7 @@ def _print_json(found: probe.Visit, where: str, error: WsdevError | None) -> Non
 
 async def stay(target: probe.Target, interval: str, *, as_json: bool, quiet: bool) -> None:
     """Be a device until Ctrl-C, and print what happens."""
-    console = Console(highlight=False, soft_wrap=True, quiet=quiet)
+    console = _console(quiet=quiet)
     colours = {"online": "green", "offline": "yellow", "obeyed": "cyan", "error": "red"}
 
     def tell(happening: probe.Happening) -> None:
