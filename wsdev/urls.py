@@ -70,10 +70,8 @@ def parse_gateway_address(text: str) -> GatewayAddress:
         host, port = parts.hostname, parts.port
     except ValueError:
         raise UsageError(f"--url {printable(text)} has no usable host and port", _FORMS) from None
-    if not host:
-        raise UsageError(f"--url {printable(text)} has no host", _FORMS)
-    if " " in rest or not rest.isprintable():
-        raise UsageError(f"--url {printable(text)} has a space or unprintable text in it", _FORMS)
+    if not host or " " in rest or not rest.isprintable():
+        raise UsageError(f"--url {printable(text)} has no usable host", _FORMS)
     if parts.username is not None:
         raise UsageError("--url has a user or password in it", "give the token with --token-file")
     if parts.query or parts.fragment:
