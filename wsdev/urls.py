@@ -71,7 +71,7 @@ def parse_gateway_address(text: str) -> GatewayAddress:
     except ValueError:
         raise UsageError(f"--url {printable(text)} has no usable host and port", _FORMS) from None
     if not host or " " in rest or not rest.isprintable():
-        raise UsageError(f"--url {printable(text)} has no usable host", _FORMS)
+        raise UsageError(f"--url {printable(text)} has no host", _FORMS)
     if parts.username is not None:
         raise UsageError("--url has a user or password in it", "give the token with --token-file")
     if parts.query or parts.fragment:
