@@ -13,6 +13,7 @@ from websockets.exceptions import (
 )
 from websockets.extensions.permessage_deflate import ServerPerMessageDeflateFactory
 from websockets.http11 import Request, Response
+from websockets.protocol import SERVER, Protocol
 from websockets.server import ServerProtocol
 from websockets.typing import Subprotocol
 
@@ -56,7 +57,6 @@ class GatewaySession(Session):
     __slots__ = ("_head", "_upgrade", "device_class")
 
     device_class: DeviceClass | None
-    _ws: ServerProtocol | None
 
     def __init__(self, policy: SessionPolicy, now: float) -> None:
         super().__init__(policy, now)
@@ -143,9 +143,9 @@ class GatewaySession(Session):
         The answer carries three headers and stays under 512 bytes: some clients read it into a
         small buffer and match names case by case.
         """
-        ws = self._upgrade
-        assert ws is not None
-        accept, extensions, subprotocol = ws.process_request(request)
+        upgrade = self._upgrade
+        assert upgrade is not None
+        accept, extensions, subprotocol = upgrade.process_request(request)
         headers = Headers()
         headers["Upgrade"] = "websocket"
         headers["Connection"] = "Upgrade"
@@ -154,11 +154,11 @@ class GatewaySession(Session):
             headers["Sec-WebSocket-Extensions"] = extensions
         if subprotocol is not None:
             headers["Sec-WebSocket-Protocol"] = subprotocol
-        ws.max_message_size = device_class.max_message
-        ws.send_response(Response(101, "Switching Protocols", headers))
+        self._out.append(Response(101, "Switching Protocols", headers).serialize())
+        # The handshake's parser keeps the request as long as it lives, 3 KB for each idle device.
+        self._ws = Protocol(SERVER, max_size=device_class.max_message, logger=WIRE_LOGGER)
+        self._ws.extensions = upgrade.extensions
         rest, self._head, self._upgrade = self._head, None, None
-        self._ws = ws
-        self._collect(ws)
         self.device_class = device_class
         self._go(State.OPEN)
         self.due = now + self.policy.ping_after
