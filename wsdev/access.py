@@ -104,6 +104,8 @@ def caller_of(peer: IPAddress, headers: Headers, trusted_proxies: Sequence[IPNet
     on as the client sent it. So when both are there and disagree, neither counts and the caller
     is the proxy: a stranger can hide behind it that way, but not pass for somebody else.
     """
+    if not any(peer in network for network in trusted_proxies):
+        return Caller(peer, peer, forwarded=False)
     x_forwarded = [hop for line in headers.get_all("X-Forwarded-For") for hop in line.split(",")]
     forwarded = [hop for line in headers.get_all("Forwarded") for hop in _forwarded_hops(line)]
     found = {_walk(peer, hops, trusted_proxies) for hops in (x_forwarded, forwarded) if hops}
