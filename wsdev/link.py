@@ -132,7 +132,7 @@ class Link(asyncio.Protocol):
                 transport.write_eof()
             else:
                 transport.close()
-        elif self._holds & Hold.UNREAD:
+        elif self.stalled_since is not None:
             limits = self.session.policy.limits
             if transport.get_write_buffer_size() > limits.queue_bytes:
                 self.cut(CloseCode.TOO_SLOW, "unread data over the limit")
