@@ -15,16 +15,28 @@ from typing import Final
 
 PROC_NET: Final = Path("/proc/net")
 
-_LOCAL, _REMOTE, _UID = 1, 2, 7
+_LOCAL, _REMOTE, _UID, _INODE = 1, 2, 7, 9
 """Columns of /proc/net/tcp and tcp6: proc(5)."""
 
+_MAPPED: Final = ipaddress.IPv6Address("::ffff:0:0").packed[:12]
+"""What stands before an IPv4 address in tcp6: the row of a dual-stack socket (RFC 4291)."""
 
-def _row_key(address: str, port: int) -> str:
+
+def _row_key(packed: bytes, port: int) -> str:
     """An address as the kernel prints it: 32-bit words in host byte order, hex."""
-    ip = ipaddress.ip_address(address.partition("%")[0])
-    words = struct.unpack(f"!{len(ip.packed) // 4}I", ip.packed)
+    words = struct.unpack(f"!{len(packed) // 4}I", packed)
     native = "".join(f"{socket.htonl(word):08X}" for word in words)
     return f"{native}:{port:04X}"
+
+
+def _row_keys(*ends: tuple[str, int]) -> set[tuple[str, ...]]:
+    """Both addresses of a row, in each of the forms in which it can stand there."""
+    packed = [ipaddress.ip_address(address.partition("%")[0]).packed for address, _ in ends]
+    forms = [packed]
+    if all(len(address) == 4 for address in packed):
+        forms.append([_MAPPED + address for address in packed])
+    ports = [port for _, port in ends]
+    return {tuple(map(_row_key, form, ports)) for form in forms}
 
 
 def is_own_process(
@@ -40,7 +52,7 @@ def is_own_process(
         True also where the system does not tell (no /proc). False when it does, and lists no
         such socket: then the peer is gone, or is not what it seems.
     """
-    wanted = (_row_key(*peer), _row_key(*local))
+    wanted = _row_keys(peer, local)
     told = False
     for table in ("tcp", "tcp6"):
         try:
@@ -50,6 +62,8 @@ def is_own_process(
         told = True
         for row in rows:
             columns = row.split()
-            if (columns[_LOCAL], columns[_REMOTE]) == wanted:
-                return int(columns[_UID]) == os.geteuid()
+            if (columns[_LOCAL], columns[_REMOTE]) in wanted:
+                # Without an inode the socket has no process any more, and its user means nothing:
+                # older kernels show root.
+                return columns[_INODE] != "0" and int(columns[_UID]) == os.geteuid()
     return not told
