@@ -101,7 +101,7 @@ class Gateway:
         settings: What the operator said.
         tokens: The open token book.
         hub: Where devices are registered.
-        clock: Monotonic seconds, the loop's.
+        clock: Monotonic seconds, finer than a round trip.
         wall_clock: Unix seconds.
         max_connections: Sockets in all.
     """
