@@ -227,19 +227,17 @@ class Session(ABC):
         return [TimeUp()]
 
     def _keep_alive(self, now: float) -> list[Event]:
-        policy = self.policy
-        silent = now - self.last_received
-        if silent >= policy.dead_after:
-            reason = f"no sign of life for {silent:.0f} s"
+        # Compared as sums, as `due` is: a difference can round to just before the deadline.
+        dies = self.last_received + self.policy.dead_after
+        if now >= dies:
+            reason = f"no sign of life for {now - self.last_received:.0f} s"
             return self.close(CloseCode.NO_SIGN_OF_LIFE, reason, now)
-        last_asked = self._ping_sent if self._ping_sent is not None else self.last_received
-        if now - max(last_asked, self.last_received) >= policy.ping_after:
+        asked = self.last_received if self._ping_sent is None else self._ping_sent
+        ask = max(asked, self.last_received) + self.policy.ping_after
+        if now >= ask:
             self.ping(now)
-            last_asked = now
-        self.due = min(
-            self.last_received + policy.dead_after,
-            max(last_asked, self.last_received) + policy.ping_after,
-        )
+            ask = now + self.policy.ping_after
+        self.due = min(dies, ask)
         return []
 
     # To be filled in by each end
