@@ -1,11 +1,13 @@
 """Structured log lines: an event word and fields, as JSON or for eyes.
 
-All peer text is made printable here, in the formatters, so no caller can forget it.
+All peer text is made printable here, in the formatters, so no caller can forget it. What has the
+look of a token is cut here too: people put tokens into paths, names and messages.
 """
 
 from __future__ import annotations
 
 import logging
+import re
 import sys
 import time
 from datetime import UTC, datetime
@@ -14,6 +16,7 @@ from typing import Any, Final, TextIO
 import msgspec
 
 from wsdev.sanitize import printable
+from wsdev.token_format import PREFIX
 
 LOGGER: Final = logging.getLogger("wsdev")
 LEVELS: Final = ("debug", "info", "warning", "error")
@@ -21,6 +24,9 @@ LEVELS: Final = ("debug", "info", "warning", "error")
 _FIELDS = "wsdev_fields"
 _COLOURS: Final = {logging.WARNING: "33", logging.ERROR: "31", logging.CRITICAL: "31"}
 _EVENT_COLOURS: Final = {"connected": "32", "disconnected": "36", "refused": "33"}
+
+# Mistyped and cut ones as well: 9 characters of the 22 are no use to anybody.
+_TOKEN = re.compile(rf"({PREFIX}[A-Za-z0-9_-]{{1,24}}?_)[0-9A-Za-z_-]{{10,}}")
 
 
 def log(level: int, event: str, /, **fields: Any) -> None:
@@ -52,7 +58,10 @@ def _clean(value: Any) -> Any:
         return value
     if isinstance(value, float):
         return round(value, 6)
-    return printable(str(value))
+    text = str(value)
+    if PREFIX in text:
+        text = _TOKEN.sub(r"\1…", text)
+    return printable(text)
 
 
 def _parts(record: logging.LogRecord) -> tuple[str, dict[str, Any]]:
@@ -106,5 +115,8 @@ class ConsoleFormatter(logging.Formatter):
 
 
 def _quoted(value: Any) -> str:
-    text = str(value).lower() if isinstance(value, bool) else str(value)
-    return f'"{text}"' if " " in text or not text else text
+    """A value that cannot be read as the end of itself and another field behind it."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    text = str(value).replace('"', "'")
+    return f'"{text}"' if not text or any(map(str.isspace, text)) else text
