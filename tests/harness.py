@@ -385,6 +385,11 @@ class RawClient:
         self.writer.write(data)
         await self.writer.drain()
 
+    async def read_head(self) -> bytes:
+        """The answer's head."""
+        async with asyncio.timeout(PATIENCE):
+            return await self.reader.readuntil(b"\r\n\r\n")
+
     async def read_to_end(self) -> bytes:
         """All bytes until the gateway closes."""
         async with asyncio.timeout(PATIENCE):
@@ -439,11 +444,6 @@ class Device(RawClient):
             if name is not None:
                 assert (await device.hello(name))["type"] == "connection_ack"
             yield device
-
-    async def read_head(self) -> bytes:
-        """The answer's head."""
-        async with asyncio.timeout(PATIENCE):
-            return await self.reader.readuntil(b"\r\n\r\n")
 
     async def send(self, *messages: object) -> None:
         """Send messages, all in one segment."""

@@ -64,7 +64,9 @@ def redacted_target(target: str) -> str:
         return path
     pairs = parse_qsl(query, keep_blank_values=True, encoding="latin-1")
     shown = (
-        f"{quote_plus(key)}={'…' if key == 'token' else quote_plus(value)}" for key, value in pairs
+        # Also what only looks like it, as access_token: somebody's secret, in the wrong place.
+        f"{quote_plus(key)}={'…' if key.lower().endswith('token') else quote_plus(value)}"
+        for key, value in pairs
     )
     return f"{path}?{'&'.join(shown)}"
 
