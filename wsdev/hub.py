@@ -213,7 +213,7 @@ class Hub:
 
     def expire(self, now: float) -> None:
         """Settle the commands whose time is over."""
-        for member in self:
+        for member in [m for m in self if m.commands]:
             for command in [c for c in member.commands if c.expires <= now]:
                 self._settle(member, command, Outcome.EXPIRED)
 
