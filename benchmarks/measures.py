@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack
 from typing import Final
@@ -46,6 +47,9 @@ IDLE_WARM_UP: Final = 20
 """Connections before the first figure, for imports and caches. Few, since the devices that count
 take the memory that these leave free."""
 
+IDLE_SECONDS: Final = 2.0
+"""Of watching: many sweeps of the gateway, and less than the silence after which any peer pings."""
+
 
 def _gateway(*options: str) -> Start:
     return lambda core: wsdev_gateway(core, *options)
@@ -59,7 +63,7 @@ def _bare(kind: str) -> Start:
 
 
 def measure_idle(core: int, *, rounds: int, devices: int) -> Report:
-    """Resident memory per device that is let in, has said hello, and is silent.
+    """Memory and CPU of devices that are let in, have said hello, and are silent.
 
     A new process each time: one that was used before has free memory to give.
     """
@@ -68,29 +72,35 @@ def measure_idle(core: int, *, rounds: int, devices: int) -> Report:
         BARE_MSGSPEC: (_bare("uvloop"), b'"ack"'),
         BARE_JSON: (_bare("asyncio"), b'"ack"'),
     }
-    figures = {name: Figure() for name in servers}
+    memory = {name: Figure() for name in servers}
+    cpu = {name: Figure() for name in servers}
     for _ in range(rounds):
         for name, (start, hello_answer) in servers.items():
             with start(core) as server:
-                figures[name].add(_resident_per_device(server, devices, hello_answer))
-    rows = [[name, str(figure), "this run"] for name, figure in figures.items()]
-    rows += [[name, f"{kb:.1f}", "earlier"] for name, kb in IDLE_REFERENCE.items()]
-    kept = "kept" if figures[WSDEV].median <= IDLE_TARGET else "NOT KEPT"
+                kb, percent = _cost_of_idle_devices(server, devices, hello_answer)
+                memory[name].add(kb)
+                cpu[name].add(percent)
+    rows = [[name, str(memory[name]), str(cpu[name]), "this run"] for name in servers]
+    rows += [[name, f"{kb:.1f}", "", "earlier"] for name, kb in IDLE_REFERENCE.items()]
+    kept = "kept" if memory[WSDEV].median <= IDLE_TARGET else "NOT KEPT"
     return Report(
-        f"KB of resident memory per idle device, {devices} devices",
-        ["server", "median (range)", "measured"],
+        f"{devices} idle devices: KB of resident memory for each, % of a core for all",
+        ["server", "KB", "% of a core", "measured"],
         rows,
         [f"Target for wsdev: at most {IDLE_TARGET:.0f} KB: {kept}."],
     )
 
 
-def _resident_per_device(server: Server, devices: int, hello_answer: bytes) -> float:
+def _cost_of_idle_devices(server: Server, devices: int, hello_answer: bytes) -> tuple[float, float]:
     with connected_devices(server, IDLE_WARM_UP) as sockets:
         say_hello(sockets, hello_answer)
     before = server.resident_kb()
     with connected_devices(server, devices) as sockets:
         say_hello(sockets, hello_answer)
-        return (server.resident_kb() - before) / devices
+        kb = (server.resident_kb() - before) / devices
+        started = server.cpu_seconds()
+        time.sleep(IDLE_SECONDS)
+        return kb, (server.cpu_seconds() - started) / IDLE_SECONDS * 100
 
 
 # CPU of handshakes
