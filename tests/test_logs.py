@@ -226,7 +226,7 @@ def test_error_is_one_line_that_says_where(formatter: logging.Formatter) -> None
     assert "test_logs.py:" in line
     assert "\n" not in line
     assert "\x1b" not in line
-    assert "wsd_pico_…" in line
+    assert "wsd_…" in line
 
 
 def test_error_without_a_place_is_told_all_the_same() -> None:

@@ -25,8 +25,8 @@ _FIELDS = "wsdev_fields"
 _COLOURS: Final = {logging.WARNING: "33", logging.ERROR: "31", logging.CRITICAL: "31"}
 _EVENT_COLOURS: Final = {"connected": "32", "disconnected": "36", "refused": "33"}
 
-# Mistyped and cut ones as well: 9 characters of the 22 are no use to anybody.
-_TOKEN = re.compile(rf"({PREFIX}[A-Za-z0-9_-]{{1,24}}?_)[0-9A-Za-z_-]{{10,}}")
+# Mistyped and cut ones as well: what is left of the random part is no use to anybody.
+_TOKEN = re.compile(rf"{PREFIX}[A-Za-z0-9_-]{{12,}}")
 
 
 def log(level: int, event: str, /, **fields: Any) -> None:
@@ -60,7 +60,7 @@ def _clean(value: Any) -> Any:
         return round(value, 6)
     text = str(value)
     if PREFIX in text:
-        text = _TOKEN.sub(r"\1…", text)
+        text = _TOKEN.sub(f"{PREFIX}…", text)
     return printable(text)
 
 
