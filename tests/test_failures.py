@@ -1,0 +1,202 @@
+from __future__ import annotations
+
+import errno
+import json
+import socket
+import ssl
+
+import httpx
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from wsdev.codes import REFUSALS
+from wsdev.errors import (
+    ExitCode,
+    LinkCut,
+    NameNotFound,
+    NoAnswer,
+    NotAGateway,
+    NotAllowed,
+    PathError,
+    Refused,
+    TLSFailed,
+    TokenRefused,
+)
+from wsdev.failures import path_error, refusal_error
+from wsdev.urls import GatewayAddress
+
+HERE = GatewayAddress("gateway.example", 3000)
+
+
+def no_route() -> OSError:
+    return OSError(errno.ENETUNREACH, "Network is unreachable")
+
+
+def tls_error() -> ssl.SSLError:
+    """What comes of an HTTP answer to a ClientHello."""
+    incoming = ssl.MemoryBIO()
+    incoming.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+    tls = ssl.create_default_context().wrap_bio(incoming, ssl.MemoryBIO(), server_hostname="a")
+    with pytest.raises(ssl.SSLError) as caught:
+        tls.do_handshake()
+    return caught.value
+
+
+def behind(error: BaseException) -> Exception:
+    """``error`` as httpx gives it: some layers down."""
+    try:
+        try:
+            raise error
+        except type(error) as exc:
+            raise OSError("All connection attempts failed") from exc
+    except OSError as exc:
+        outer = httpx.ConnectError("failed")
+        outer.__context__ = exc
+        return outer
+
+
+@pytest.mark.parametrize("wrapped", [False, True], ids=["bare", "behind others"])
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (socket.gaierror(-2, "Name or service not known"), NameNotFound),
+        (UnicodeError("label empty or too long"), NameNotFound),
+        (ConnectionRefusedError(errno.ECONNREFUSED, "refused"), Refused),
+        (TimeoutError(), NoAnswer),
+        (OSError(errno.ETIMEDOUT, "Connection timed out"), NoAnswer),
+        (no_route(), NoAnswer),
+        (tls_error(), TLSFailed),
+        (ConnectionResetError(errno.ECONNRESET, "Connection reset by peer"), LinkCut),
+    ],
+)
+def test_system_error_names_the_layer_that_broke(
+    error: Exception, kind: type[PathError], wrapped: bool
+) -> None:
+    found = path_error(behind(error) if wrapped else error, HERE)
+    assert type(found) is kind
+    assert "gateway.example" in found.cause
+    assert found.hint
+
+
+@pytest.mark.parametrize(
+    ("errors", "kind"),
+    [
+        ([no_route(), ConnectionRefusedError()], Refused),
+        ([ConnectionRefusedError(), no_route()], Refused),
+        ([no_route(), TimeoutError()], NoAnswer),
+        ([TimeoutError(), ConnectionRefusedError()], Refused),
+    ],
+)
+def test_of_several_addresses_the_one_that_got_furthest_tells(
+    errors: list[OSError], kind: type[PathError]
+) -> None:
+    outer = OSError("all failed")
+    outer.__cause__ = ExceptionGroup("each", errors)
+    assert type(path_error(outer, HERE)) is kind
+
+
+def test_errors_that_are_each_others_context_are_looked_at_once() -> None:
+    one, other = OSError("one"), OSError("other")
+    one.__context__, other.__context__ = other, one
+    assert isinstance(path_error(one, HERE), LinkCut)
+
+
+@pytest.mark.parametrize(("port", "hinted"), [(80, True), (443, True), (3000, False)])
+def test_refused_at_a_web_port_hints_at_our_own(port: int, hinted: bool) -> None:
+    error = path_error(ConnectionRefusedError(), GatewayAddress("gateway.example", port))
+    assert (":3000" in error.hint) is hinted
+
+
+def test_httpx_refusing_the_url_is_a_name_without_address() -> None:
+    assert isinstance(path_error(httpx.InvalidURL("Invalid IDNA hostname"), HERE), NameNotFound)
+
+
+# What a gateway says
+
+
+def refusal(kind_of: str, **fields: object) -> bytes:
+    kind = REFUSALS[kind_of]
+    body = {
+        "status": "error",
+        "code": kind_of,
+        "message": kind.message,
+        "hint": kind.hint,
+        "request_id": "abc123",
+    }
+    return json.dumps(body | fields).encode()
+
+
+@pytest.mark.parametrize("code", REFUSALS)
+def test_each_refusal_is_told_with_code_cause_hint_and_request_id(code: str) -> None:
+    status = REFUSALS[code].status
+    error = refusal_error(status, [], refusal(code), HERE)
+    expected: type[Exception] = {401: TokenRefused, 400: NotAGateway, 426: NotAGateway}.get(
+        status, NotAllowed
+    )
+    assert type(error) is expected
+    assert error.code == code
+    assert REFUSALS[code].message in error.cause
+    assert f"HTTP {status}" in error.cause
+    assert "abc123" in error.cause
+    assert error.hint.startswith(REFUSALS[code].hint)
+
+
+def test_paths_of_a_404_are_listed() -> None:
+    body = refusal("unknown_class", paths=["/ws/pico", "/ws/esp32cam"])
+    error = refusal_error(404, [], body, HERE)
+    assert "/ws/pico, /ws/esp32cam" in error.hint
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"<html>502 Bad Gateway</html>",
+        b'{"detail":"Not Found"}',
+        b"[]",
+        b'{"code":1,"message":2,"hint":3,"request_id":4}',
+        b"\xff\xfe",
+        b"[" * 100_000,
+    ],
+)
+@pytest.mark.parametrize("status", [200, 302, 401, 403, 404, 502])
+def test_other_bodies_are_no_gateways(status: int, body: bytes) -> None:
+    error = refusal_error(status, [("server", "nginx/1.22")], body, HERE)
+    assert type(error) is NotAGateway
+    assert error.exit_code is ExitCode.HTTP
+    assert f"HTTP {status}" in error.cause
+    assert "nginx/1.22" in error.cause
+
+
+HOSTILE = "\x1b]0;owned\x07\r\n\x9b31m\u202e"
+
+
+def test_hostile_text_in_a_refusal_comes_out_escaped() -> None:
+    body = refusal(
+        "not_found",
+        message=HOSTILE,
+        hint=HOSTILE,
+        request_id=HOSTILE,
+        code=HOSTILE,
+        paths=[HOSTILE],
+    )
+    error = refusal_error(404, [], body, HERE)
+    shown = error.cause + error.hint + error.code
+    assert not set(HOSTILE) & set(shown) & set("\x1b\x07\r\n\x9b\u202e")
+    assert r"\x1b" in shown
+
+
+def test_hostile_server_name_comes_out_escaped() -> None:
+    assert "\x1b" not in refusal_error(502, [("Server", HOSTILE)], b"", HERE).cause
+
+
+@given(st.text(), st.text(), st.text())
+def test_no_refusal_breaks_the_line_or_grows_without_bound(
+    message: str, hint: str, code: str
+) -> None:
+    body = json.dumps({"code": code, "message": message * 50, "hint": hint * 50, "request_id": ""})
+    error = refusal_error(403, [], body.encode("utf-8", "replace"), HERE)
+    for text in (error.cause, error.hint, error.code):
+        assert len(text.splitlines()) <= 1
+        assert len(text) < 5000
