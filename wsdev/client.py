@@ -56,10 +56,10 @@ def backoff(random: Callable[[], float]) -> Generator[float]:
     Args:
         random: Gives a number from 0 to 1; the jitter that keeps a fleet from coming in step.
     """
-    attempt = 0
+    wait = 1.0
     while True:
-        yield min(MAX_WAIT, 2.0**attempt) * (0.5 + random())
-        attempt += 1
+        yield wait * (0.5 + random())
+        wait = min(MAX_WAIT, wait * 2)
 
 
 # TLS and tokens
@@ -309,9 +309,9 @@ async def _let_in(connection: DeviceConnection, address: GatewayAddress) -> None
     if isinstance(event, UpgradeFailed):
         raise NotAGateway(
             f"{where} does not answer as a WebSocket server: {event.cause}",
-            "check host and port; another service may listen there",
+            "check host and port; another service may listen there, or it speaks TLS: use wss://",
         )
     raise LinkCut(
         f"{where} cut the connection during the upgrade",
-        "look at proxies on the way; if the port speaks TLS, use wss:// or https://",
+        "look at proxies on the way; if the port speaks TLS, use wss://",
     )

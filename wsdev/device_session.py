@@ -107,7 +107,7 @@ class DeviceSession(Session):
     def _handshake_timed_out(self, now: float) -> list[Event]:
         self._start_closing(now)
         timeout = self.policy.limits.handshake_timeout
-        return [UpgradeFailed(f"no answer to the upgrade within {timeout:.0f} s")]
+        return [UpgradeFailed(f"no answer to the upgrade within {timeout:g} s")]
 
     # The conversation
 

@@ -41,7 +41,8 @@ def path_error(exc: BaseException, address: GatewayAddress) -> PathError:
                 f"the name {printable(address.host)} has no address",
                 "check the spelling and the DNS, or use the host's IP address",
             )
-        if isinstance(error, ssl.SSLError):
+        # SSLWantReadError is no failure, but where a timeout found the handshake.
+        if isinstance(error, ssl.SSLError) and not isinstance(error, ssl.SSLWantReadError):
             return _tls_error(error, where)
     # With several addresses the one that got furthest tells most.
     if any(isinstance(error, ConnectionRefusedError) for error in causes):
