@@ -184,7 +184,7 @@ def test_what_looks_like_a_token_is_cut(style: str, form: str, device_class: str
         line = written(style, text=form.format(text, text))
         if text.startswith("wsd_"):
             assert text[-18:] not in line
-            assert f"wsd_{device_class}_…" in line
+            assert "wsd_…" in line
 
 
 def test_token_at_the_cut_is_cut_before() -> None:
