@@ -6,6 +6,7 @@ import socket
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack
+from statistics import median
 from typing import Final
 
 from benchmarks.figures import Figure, Report
@@ -113,8 +114,9 @@ def measure_handshakes(core: int, *, rounds: int, handshakes: int) -> Report:
     """CPU time per handshake: let in (connection and token check to 101), left, refused.
 
     One more round comes first and does not count, for imports, caches and the interpreter.
-    A refusal counts from the connection to its end, all of it. Both gateways have the limit of
-    wrong tokens off, or all but ten a minute would be 429.
+    A refusal counts from the connection to its end, so it is compared, round by round, with one let
+    in and its leaving. Both gateways have the limit of wrong tokens off, or all but ten a minute
+    would be 429.
     """
     no_limit = ("--limit", "wrong_tokens_per_minute=0")
     servers = {
@@ -145,13 +147,14 @@ def measure_handshakes(core: int, *, rounds: int, handshakes: int) -> Report:
 
 
 def _compare_refusals(figures: dict[tuple[str, str], Figure], name: str) -> str:
-    accepted = figures[LET_IN, name].median
-    ratios = ", ".join(
-        f"{what} {figure.median / accepted:.2f}"
+    let_in, left = figures[LET_IN, name].rounds, figures[LEFT, name].rounds
+    lives = [entry + exit_ for entry, exit_ in zip(let_in, left, strict=True)]
+    ratios = [
+        f"{what} {median(r / life for r, life in zip(figure.rounds, lives, strict=True)):.2f}"
         for (what, where), figure in figures.items()
         if where == name and what not in {LET_IN, LEFT}
-    )
-    return f"{name}: cost of a refusal, whole, per handshake let in: {ratios}."
+    ]
+    return f"{name}: a refusal for one let in and left again: {', '.join(ratios)}."
 
 
 def _cpu_of_handshakes(server: Server, count: int) -> dict[str, float]:
