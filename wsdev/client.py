@@ -107,10 +107,12 @@ async def fetch_tokens(
         PathError: the way there, or something else answers.
         NotAllowed: the gateway does not hand tokens out now, or to this address.
     """
+    # A half each for TCP and TLS, since httpcore drops its socket when cancelled in the latter.
+    steps = httpx.Timeout(None, connect=patience / 2)
     try:
         async with (
             asyncio.timeout(patience),
-            httpx.AsyncClient(verify=tls or address.tls, trust_env=False, timeout=None) as http,
+            httpx.AsyncClient(verify=tls or address.tls, trust_env=False, timeout=steps) as http,
             http.stream("GET", address.tokens_url(), headers=_FETCH_HEADERS) as answer,
         ):
             body = await _read_bounded(answer)

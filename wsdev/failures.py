@@ -50,7 +50,7 @@ def path_error(exc: BaseException, address: GatewayAddress) -> PathError:
         if address.port in (80, 443):
             hint += f"; wsdev listens on {DEFAULT_PORT} by default, so add :{DEFAULT_PORT}"
         return Refused(f"{where} refuses the connection: nothing listens on that port", hint)
-    if any(isinstance(error, TimeoutError) for error in causes):
+    if any(isinstance(error, (TimeoutError, httpx.TimeoutException)) for error in causes):
         return NoAnswer(
             f"no answer from {where} in time",
             "check the address, that the host is up, and firewalls on the way",
