@@ -71,9 +71,7 @@ class DeviceSession(Session):
         """The peer half-closed; an HTTP answer without a length ends here."""
         if self.state is State.HANDSHAKE:
             self._ws.receive_eof()
-            events = self._upgraded(now)
-            if events:
-                return events
+            return self._upgraded(now)
         return super().receive_eof(now)
 
     def _upgraded(self, now: float) -> list[Event]:
