@@ -300,7 +300,7 @@ server_frames = st.one_of(
 
 
 @given(st.lists(answer_bits, max_size=10).map(b"".join), sizes, st.booleans())
-@settings(max_examples=300)
+@settings(max_examples=150)
 def test_any_answer_means_the_same_however_it_is_cut(
     data: bytes, pieces: list[int], ends: bool
 ) -> None:
@@ -315,7 +315,7 @@ def test_any_answer_means_the_same_however_it_is_cut(
 
 
 @given(st.lists(server_frames, max_size=10).map(b"".join), sizes)
-@settings(max_examples=300)
+@settings(max_examples=150)
 def test_any_frames_behind_the_answer_mean_the_same_however_they_are_cut(
     data: bytes, pieces: list[int]
 ) -> None:

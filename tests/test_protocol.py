@@ -346,7 +346,7 @@ def decoded_or_refused(decode: Callable[[bytes], Message], text: bytes) -> Messa
 
 
 @given(st.text(max_size=60) | st.text('{}[]":,\\0123456789eE.-+typeNaInful ', max_size=80))
-@settings(max_examples=500)
+@settings(max_examples=300)
 def test_any_text_is_a_message_or_a_bad_message(text: str) -> None:
     for decode in (decode_from_device, decode_from_gateway):
         message = decoded_or_refused(decode, text.encode())
@@ -365,7 +365,6 @@ def test_any_text_is_a_message_or_a_bad_message(text: str) -> None:
         trees,
     ),
 )
-@settings(max_examples=300)
 def test_any_fields_of_a_known_type_are_taken_or_refused(kind: str, body: dict[str, Any]) -> None:
     heard = decoded_or_refused(decode_from_device, encode({**body, "type": kind}))
     if isinstance(heard, BadMessage):

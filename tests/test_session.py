@@ -192,7 +192,7 @@ sizes = st.lists(st.integers(1, 300), min_size=1, max_size=8)
 
 
 @given(sizes, sizes)
-@settings(max_examples=60)
+@settings(max_examples=40)
 def test_events_are_the_same_in_any_pieces(to_gateway: list[int], to_device: list[int]) -> None:
     plain = converse()
     pair = converse(cut_by(to_gateway), cut_by(to_device))
@@ -201,7 +201,7 @@ def test_events_are_the_same_in_any_pieces(to_gateway: list[int], to_device: lis
 
 
 @given(sizes)
-@settings(max_examples=60)
+@settings(max_examples=40)
 def test_a_device_that_says_all_at_once_is_heard_the_same(pieces: list[int]) -> None:
     heard = []
     for cut in (whole, cut_by(pieces)):
@@ -587,7 +587,7 @@ def _reachable(state: State) -> set[State]:
 
 
 @given(st.lists(operations, max_size=25), st.booleans())
-@settings(max_examples=300)
+@settings(max_examples=150)
 def test_no_order_of_things_breaks_the_gateways_session(
     todo: list[tuple[str, bytes | float]], opened: bool
 ) -> None:
@@ -599,7 +599,7 @@ def test_no_order_of_things_breaks_the_gateways_session(
 
 
 @given(st.lists(operations, max_size=25), st.booleans())
-@settings(max_examples=300)
+@settings(max_examples=150)
 def test_no_order_of_things_breaks_the_devices_session(
     todo: list[tuple[str, bytes | float]], opened: bool
 ) -> None:
