@@ -150,7 +150,8 @@ class Connection:
         return self._session.last_received
 
     def ask_for_proof(self) -> None:
-        """Ping the device now."""
+        """Ping the device now, and listen even if its budget is spent: it would seem silent."""
+        self.link.release(Hold.RATE)
         self._session.ping(self._gateway.now())
         self.link.flush()
 

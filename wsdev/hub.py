@@ -131,7 +131,9 @@ class Hub:
         self._tell(Change.JOINED, member)
 
     def rename(self, member: Member, name: str) -> None:
-        """Give a connected device another name, which must be free."""
+        """Give a connected device another name, which must be free; its own changes nothing."""
+        if name == member.name:
+            return
         assert name not in self._members
         del self._members[member.name]
         member.name = name
@@ -147,13 +149,13 @@ class Hub:
             self._settle(member, command, Outcome.LOST)
         self._tell(Change.LEFT, member)
 
-    def free_name(self, wanted: str, is_taken: Callable[[str], bool]) -> str:
-        """``wanted`` with the lowest number from 2 up that makes it free."""
+    def free_name(self, member: Member, wanted: str, is_taken: Callable[[str], bool]) -> str:
+        """``wanted`` with the lowest number from 2 up that makes it free for ``member``."""
         number = 2
         while True:
             suffix = f"-{number}"
             name = wanted[: MAX_NAME_LENGTH - len(suffix)] + suffix
-            if name not in self._members and not is_taken(name):
+            if self._members.get(name) in (None, member) and not is_taken(name):
                 return name
             number += 1
 

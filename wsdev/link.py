@@ -144,7 +144,7 @@ class Link(asyncio.Protocol):
     def sweep(self, now: float) -> None:
         """Let time pass: the session's deadlines and a reader that stalls."""
         if now >= self.session.due:
-            self.dispatch(self.session.tick(now))
+            self.dispatch(self.session.tick(now, deaf=bool(self._holds)))
         if self.stalled_since is not None:
             limits = self.session.policy.limits
             if now - self.stalled_since >= limits.stall_timeout:

@@ -303,7 +303,7 @@ class Gateway:
             current.port.ask_for_proof()
             return False
         if holder.port.last_proof() > dispute.asked_at:
-            name = self.hub.free_name(wanted, self.tokens.is_claimed)
+            name = self.hub.free_name(member, wanted, self.tokens.is_claimed)
             log(
                 logging.WARNING,
                 "two_devices_one_name",

@@ -214,22 +214,27 @@ class Session(ABC):
 
     # Time
 
-    def tick(self, now: float) -> list[Event]:
-        """Let time pass: keepalive and deadlines. Sets :attr:`due` to the next useful time."""
+    def tick(self, now: float, *, deaf: bool = False) -> list[Event]:
+        """Let time pass: keepalive and deadlines. Sets :attr:`due` to the next useful time.
+
+        Args:
+            deaf: What the peer sends is not being read, so its silence proves nothing. It is
+                pinged all the same: its answers then wait to be read.
+        """
         if now < self.due:
             return []
         if self.state is State.OPEN:
-            return self._keep_alive(now)
+            return self._keep_alive(now, deaf)
         if self.state is State.HANDSHAKE:
             return self._handshake_timed_out(now)
         self.due = float("inf")
         self._go(State.CLOSED)
         return [TimeUp()]
 
-    def _keep_alive(self, now: float) -> list[Event]:
+    def _keep_alive(self, now: float, deaf: bool) -> list[Event]:
         # Compared as sums, as `due` is: a difference can round to just before the deadline.
         dies = self.last_received + self.policy.dead_after
-        if now >= dies:
+        if now >= dies and not deaf:
             reason = f"no sign of life for {now - self.last_received:.0f} s"
             return self.close(CloseCode.NO_SIGN_OF_LIFE, reason, now)
         asked = self.last_received if self._ping_sent is None else self._ping_sent
@@ -237,7 +242,7 @@ class Session(ABC):
         if now >= ask:
             self.ping(now)
             ask = now + self.policy.ping_after
-        self.due = min(dies, ask)
+        self.due = ask if deaf else min(dies, ask)
         return []
 
     # To be filled in by each end
