@@ -109,10 +109,12 @@ async def fetch_tokens(
     """
     # A half each for TCP and TLS, since httpcore drops its socket when cancelled in the latter.
     steps = httpx.Timeout(None, connect=patience / 2)
+    if address.tls and tls is None:
+        tls = make_tls_context(None, insecure=False)
     try:
         async with (
             asyncio.timeout(patience),
-            httpx.AsyncClient(verify=tls or address.tls, trust_env=False, timeout=steps) as http,
+            httpx.AsyncClient(verify=tls or False, trust_env=False, timeout=steps) as http,
             http.stream("GET", address.tokens_url(), headers=_FETCH_HEADERS) as answer,
         ):
             body = await _read_bounded(answer)
@@ -240,6 +242,8 @@ async def connect(
     headers = [("User-Agent", USER_AGENT)]
     if token is not None:
         headers.append(("Authorization", f"Bearer {token}"))
+    if address.tls and tls is None:
+        tls = make_tls_context(None, insecure=False)
     try:
         async with asyncio.timeout(patience):
             infos = await loop.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
@@ -251,7 +255,7 @@ async def connect(
             await loop.create_connection(
                 lambda: connection.link,
                 sock=sock,
-                ssl=(tls or ssl.create_default_context()) if address.tls else None,
+                ssl=tls if address.tls else None,
                 server_hostname=address.host if address.tls else None,
             )
     except (OSError, UnicodeError) as exc:
