@@ -133,10 +133,7 @@ class RunningGateway:
     log: LogLines
     folder: Path
     trust: ssl.SSLContext | None
-
-    @property
-    def port(self) -> int:
-        return int(self.listener.getsockname()[1])
+    port: int
 
     @property
     def hub(self) -> Hub:
@@ -217,6 +214,7 @@ async def running_gateway(
         gateway.policy = replace(gateway.policy, **(policy or {}))  # type: ignore[arg-type]
         listener = Listener(socket.AF_INET, socket.SOCK_STREAM)
         listener.bind(("127.0.0.1", 0))
+        port = int(listener.getsockname()[1])
         listener.listen()
         listener.setblocking(False)
         with contextlib.closing(listener):
@@ -224,7 +222,7 @@ async def running_gateway(
             trust = tls[1] if tls else None
             try:
                 yield RunningGateway(
-                    gateway, book, listener, clock, wall_clock, log, folder / "state", trust
+                    gateway, book, listener, clock, wall_clock, log, folder / "state", trust, port
                 )
             finally:
                 await gateway.drain(0)

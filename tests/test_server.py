@@ -1,0 +1,519 @@
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import ssl
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trustme
+from harness import (
+    FAR,
+    PING,
+    PONG,
+    Device,
+    RawClient,
+    RunningGateway,
+    bearer,
+    check_refusal,
+    frame,
+    head,
+    running_gateway,
+    staying,
+    text_frame,
+    upgrade_head,
+)
+
+from wsdev.errors import CertificateError, TokenBookError
+from wsdev.server import make_tls_context, raise_file_limit
+from wsdev.tokens import TokenBook
+
+# Certificates
+
+
+@pytest.fixture(scope="session")
+def authority() -> trustme.CA:
+    return trustme.CA()
+
+
+@pytest.fixture
+def cert(authority: trustme.CA) -> trustme.LeafCert:
+    return authority.issue_cert("localhost")
+
+
+def pem(folder: Path, name: str, *blobs: trustme.Blob) -> Path:
+    path = folder / name
+    path.write_bytes(b"".join(blob.bytes() for blob in blobs))
+    return path
+
+
+def test_certificate_with_its_key_beside_it_or_in_one_file(
+    cert: trustme.LeafCert, tmp_path: Path
+) -> None:
+    chain = pem(tmp_path, "cert.pem", *cert.cert_chain_pems)
+    key = pem(tmp_path, "key.pem", cert.private_key_pem)
+    both = pem(tmp_path, "both.pem", cert.private_key_pem, *cert.cert_chain_pems)
+    for context in (make_tls_context(chain, key), make_tls_context(both, None)):
+        assert context.minimum_version is ssl.TLSVersion.TLSv1_2
+
+
+def test_certificate_that_cannot_be_used_is_told_with_its_file(
+    authority: trustme.CA, cert: trustme.LeafCert, tmp_path: Path
+) -> None:
+    chain = pem(tmp_path, "cert.pem", *cert.cert_chain_pems)
+    key = pem(tmp_path, "key.pem", cert.private_key_pem)
+    other = pem(tmp_path, "other.pem", authority.issue_cert("localhost").private_key_pem)
+    junk = tmp_path / "junk.pem"
+    junk.write_text("no certificate")
+    missing = tmp_path / "missing.pem"
+    for cert_file, key_file, part in (
+        (missing, key, "missing.pem: No such file"),
+        (chain, missing, "missing.pem: No such file"),
+        (tmp_path, None, str(tmp_path)),
+        (junk, key, "junk.pem"),
+        (chain, junk, "cert.pem"),
+        (chain, other, "key values mismatch"),
+        (chain, None, "cert.pem"),
+    ):
+        with pytest.raises(CertificateError) as caught:
+            make_tls_context(cert_file, key_file)
+        assert part in caught.value.cause
+        assert caught.value.hint
+
+
+def test_encrypted_key_is_told_as_such(cert: trustme.LeafCert, tmp_path: Path) -> None:
+    from cryptography.hazmat.primitives import serialization  # noqa: PLC0415  (trustme's own)
+
+    plain = serialization.load_pem_private_key(cert.private_key_pem.bytes(), None)
+    key = tmp_path / "key.pem"
+    key.write_bytes(
+        plain.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.BestAvailableEncryption(b"secret"),
+        )
+    )
+    with pytest.raises(CertificateError, match="encrypted") as caught:
+        make_tls_context(pem(tmp_path, "cert.pem", *cert.cert_chain_pems), key)
+    assert "openssl" in caught.value.hint
+
+
+@pytest.fixture
+def tls(authority: trustme.CA, cert: trustme.LeafCert) -> tuple[ssl.SSLContext, ssl.SSLContext]:
+    """The gateway's context, and a client's that trusts it."""
+    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    cert.configure_cert(server)
+    client = ssl.create_default_context()
+    authority.configure_trust(client)
+    return server, client
+
+
+TLS = tuple[ssl.SSLContext, ssl.SSLContext]
+
+
+async def test_device_is_served_over_tls(tls: TLS, tmp_path: Path) -> None:
+    async with running_gateway(tmp_path, tls=tls) as gateway:
+        async with gateway.device(name="kitchen") as device:
+            await device.telemetry(1)
+            gateway.book.revoke("pico")
+            gateway.clock.advance(1)
+            assert (await device.closed())[0] == 4501
+        assert (await gateway.get("/healthz")).json == {"status": "ok"}
+
+
+async def test_refusal_over_tls_arrives_whole(tls: TLS, tmp_path: Path) -> None:
+    async with running_gateway(tmp_path, tls=tls) as gateway:
+        check_refusal(gateway, await gateway.upgrade(), "token_missing")
+        check_refusal(gateway, await gateway.get("/nowhere"), "not_found")
+        gateway.listener.seen_as = FAR
+        gateway.gateway.desk.draining = True
+        check_refusal(gateway, await gateway.get("/"), "draining")
+
+
+async def test_plain_http_on_the_tls_port_harms_nobody(tls: TLS, tmp_path: Path) -> None:
+    async with running_gateway(tmp_path, tls=tls) as gateway:
+        async with RawClient.connect(gateway, tls=False) as client:
+            await client.write(head("/healthz"))
+            with contextlib.suppress(ConnectionResetError):
+                assert not (await client.read_to_end()).startswith(b"HTTP/1.1 200")
+        async with gateway.device(name="kitchen") as device:
+            await device.telemetry(1)
+
+
+async def test_camera_is_reset_over_tls_too(tls: TLS, tmp_path: Path) -> None:
+    async with (
+        running_gateway(tmp_path, tls=tls) as gateway,
+        gateway.device("esp32cam") as camera,
+    ):
+        await gateway.gateway.drain(0)
+        assert await camera.was_cut()
+
+
+# Revoking and rotating
+
+
+async def test_revoked_token_closes_the_live_link(tmp_path: Path) -> None:
+    async with running_gateway(tmp_path) as gateway:
+        token = gateway.token(name="kitchen")
+        async with gateway.device(token=token) as device, gateway.device(name="other") as other:
+            # As another process does it: `wsdev tokens revoke`.
+            with TokenBook.open(gateway.folder, clock=gateway.wall_clock) as elsewhere:
+                elsewhere.revoke("kitchen")
+            gateway.clock.advance(1)
+            assert await device.closed() == (4501, "the token was revoked")
+            await other.telemetry("not concerned")
+        await gateway.log.wait_for("disconnected", device="kitchen", code=4501)
+        check_refusal(gateway, await gateway.upgrade(headers=bearer(token)), "token_retired")
+
+
+async def test_book_is_looked_at_each_second() -> None:
+    from wsdev.server import BOOK_INTERVAL, SWEEP_INTERVAL  # noqa: PLC0415
+
+    assert BOOK_INTERVAL + SWEEP_INTERVAL < 2
+
+
+async def test_rotation_closes_nothing_and_admits_both_until_the_grace_is_over(
+    tmp_path: Path,
+) -> None:
+    async with running_gateway(tmp_path) as gateway, gateway.device(name="kitchen") as device:
+        old = gateway.token()
+        _, new = gateway.book.rotate("pico", grace=3600)
+        gateway.clock.advance(1)
+        await device.telemetry("stays")
+        async with gateway.device(token=old), gateway.device(token=new):
+            pass
+        gateway.wall_clock.advance(3601)
+        gateway.clock.advance(1)
+        check_refusal(gateway, await gateway.upgrade(headers=bearer(old)), "token_retired")
+        await device.telemetry("still stays")
+        assert not gateway.log.all("disconnected", device="kitchen")
+
+
+async def test_new_token_of_another_process_is_good_at_once(tmp_path: Path) -> None:
+    async with running_gateway(tmp_path) as gateway, gateway.device(name="w") as witness:
+        with TokenBook.open(gateway.folder, clock=gateway.wall_clock) as elsewhere:
+            _, token = elsewhere.create("pico", name="kitchen")
+        await next_sweep(gateway, witness)
+        async with gateway.device(token=token):
+            gateway.member("kitchen")
+
+
+async def next_sweep(gateway: RunningGateway, witness: Device) -> None:
+    """Let 22 s pass, and see from a quiet device that all deadlines were looked at."""
+    gateway.clock.advance(22)
+    ping = await witness.read_frame()
+    assert ping.opcode == PING
+    await witness.write(frame(PONG, ping.payload))
+    await witness.telemetry("the pong was read")
+
+
+async def test_book_in_trouble_degrades_the_gateway_and_is_told_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with running_gateway(tmp_path) as gateway, gateway.device(name="w") as witness:
+
+        def fail() -> bool:
+            raise TokenBookError("the disk is full", "make room")
+
+        with monkeypatch.context() as patched:
+            patched.setattr(gateway.book, "refresh", fail)
+            for _ in range(3):
+                await next_sweep(gateway, witness)
+            answer = await gateway.get("/healthz")
+            assert (answer.status, answer.json["reason"]) == (503, "the disk is full")
+            async with gateway.device():
+                pass  # what is known already goes on
+        await next_sweep(gateway, witness)
+        assert (await gateway.get("/healthz")).status == 200
+        (line,) = gateway.log.all("token_book")
+        assert (line["cause"], line["hint"]) == ("the disk is full", "make room")
+
+
+# Liveness
+
+
+async def test_silent_device_is_pinged_then_closed(tmp_path: Path) -> None:
+    async with running_gateway(tmp_path) as gateway, gateway.device(name="kitchen") as device:
+        gateway.clock.advance(20)
+        assert (await device.read_frame()).opcode == PING
+        gateway.clock.advance(25)
+        code, reason = await device.closed()
+        assert code == 4408
+        assert reason == "no sign of life for 45 s"
+
+
+async def test_shorter_patience_by_policy(tmp_path: Path) -> None:
+    policy = {"ping_after": 1.0, "dead_after": 3.0}
+    async with running_gateway(tmp_path, policy=policy) as gateway, gateway.device() as device:
+        gateway.clock.advance(3)
+        assert (await device.closed())[0] == 4408
+
+
+async def test_bytes_are_signs_of_life_and_need_no_ping(tmp_path: Path) -> None:
+    async with running_gateway(tmp_path) as gateway, gateway.device(name="kitchen") as device:
+        for number in range(5):
+            gateway.clock.advance(19)
+            await device.telemetry(number)
+
+
+async def test_wall_clock_that_jumps_a_day_disconnects_nobody(tmp_path: Path) -> None:
+    async with running_gateway(tmp_path) as gateway, gateway.device(name="kitchen") as device:
+        for day in (86400, -2 * 86400):
+            gateway.wall_clock.advance(day)
+            await next_sweep(gateway, device)
+        assert not gateway.log.all("disconnected")
+
+
+async def test_closed_peer_that_does_not_hang_up_is_dropped(tmp_path: Path) -> None:
+    async with running_gateway(tmp_path) as gateway, gateway.device(name="kitchen") as device:
+        gateway.gateway.hub.get("kitchen").port.close(1008, "enough")  # type: ignore[union-attr]
+        assert await device.closed() == (1008, "enough")
+        gateway.clock.advance(2)
+        assert await device.read_to_end() == b""
+        # In order: the gateway lets go of it within the linger time.
+
+
+async def test_fault_at_one_link_is_logged_and_stops_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with (
+        running_gateway(tmp_path) as gateway,
+        gateway.device(name="kitchen") as device,
+        gateway.device(name="w") as witness,
+    ):
+        link = gateway.member("kitchen").port.link  # type: ignore[attr-defined]
+
+        def fail(*_: object, **__: object) -> list[Any]:
+            raise RuntimeError("a bug")
+
+        monkeypatch.setattr(type(link.session), "tick", _failing_for(link.session, fail))
+        await next_sweep(gateway, witness)
+        line = await gateway.log.wait_for("sweep_failed")
+        assert line["error"] == "RuntimeError: a bug"
+        with contextlib.suppress(ConnectionResetError):
+            assert await device.read_to_end() == b""
+        await next_sweep(gateway, witness)
+
+
+def _failing_for(session: Any, fail: Any) -> Any:
+    original = type(session).tick
+    return lambda self, *args, **kw: (fail if self is session else original)(self, *args, **kw)
+
+
+# Caps
+
+
+async def test_total_cap_refuses_one_more_and_those_there_notice_nothing(tmp_path: Path) -> None:
+    async with (
+        running_gateway(tmp_path, max_connections=2) as gateway,
+        gateway.device(name="one") as one,
+    ):
+        async with gateway.device(name="two") as two:
+            for _ in range(5):
+                async with RawClient.connect(gateway) as client:
+                    check_refusal(gateway, await client.answer(), "full")
+            await one.telemetry(1)
+            await two.telemetry(2)
+        await gateway.log.wait_for("disconnected", device="two")
+        async with gateway.device(name="three"):
+            pass
+        assert len(gateway.gateway) <= 2
+
+
+async def test_setting_goes_before_the_file_limit(tmp_path: Path) -> None:
+    async with (
+        running_gateway(tmp_path, limits={"connections": 1}) as gateway,
+        gateway.device(),
+        RawClient.connect(gateway) as client,
+    ):
+        check_refusal(gateway, await client.answer(), "full")
+
+
+async def test_cap_for_one_address_leaves_others_and_loopback_alone(tmp_path: Path) -> None:
+    async with running_gateway(tmp_path, limits={"connections_per_address": 1}) as gateway:
+        gateway.listener.seen_as = FAR
+        async with gateway.device(name="one") as one:
+            async with RawClient.connect(gateway) as client:
+                line = check_refusal(gateway, await client.answer(), "too_many_connections")
+                assert line["address"] == FAR
+            gateway.listener.seen_as = "198.51.100.1"
+            async with gateway.device():
+                pass
+            gateway.listener.seen_as = None
+            async with gateway.device(), gateway.device():
+                pass
+            await one.telemetry("noticed nothing")
+        gateway.listener.seen_as = FAR
+        await gateway.log.wait_for("disconnected", device="one")
+        async with gateway.device():
+            pass
+
+
+async def test_no_cap_for_one_address(tmp_path: Path) -> None:
+    async with running_gateway(tmp_path, limits={"connections_per_address": 0}) as gateway:
+        gateway.listener.seen_as = FAR
+        async with gateway.device(), gateway.device(), gateway.device():
+            assert len(gateway.hub) == 3
+
+
+async def test_refused_connections_are_not_counted_for_ever(tmp_path: Path) -> None:
+    async with running_gateway(tmp_path, max_connections=1) as gateway:
+        gateway.listener.seen_as = FAR
+        async with gateway.device():
+            for _ in range(3):
+                async with RawClient.connect(gateway) as client:
+                    check_refusal(gateway, await client.answer(), "full")
+        await gateway.gateway.drain(0)
+        assert gateway.is_at_ease()
+
+
+async def test_peer_that_is_gone_before_it_has_a_name_is_let_go(tmp_path: Path) -> None:
+    async with running_gateway(tmp_path) as gateway:
+        gateway.listener.nameless = True
+        async with RawClient.connect(gateway) as client:
+            await client.write(upgrade_head())
+            line = check_refusal(gateway, await client.answer(), "token_missing")
+            assert line["address"] == "0.0.0.0"
+        gateway.listener.nameless = False
+        async with gateway.device(name="kitchen"):
+            pass
+
+
+async def test_slow_handshake_is_cut_off_however_it_drips(tmp_path: Path) -> None:
+    async with running_gateway(tmp_path) as gateway, RawClient.connect(gateway) as client:
+        for byte in b"GET / HTTP/1.1":
+            await client.write(bytes([byte]))
+            gateway.clock.advance(0.5)
+        await client.write(b"\r\nHost: x\r\n")
+        gateway.clock.advance(3.1)
+        check_refusal(gateway, await client.answer(), "head_timeout")
+
+
+async def test_silent_socket_is_refused_after_the_handshake_time(tmp_path: Path) -> None:
+    async with running_gateway(tmp_path) as gateway, RawClient.connect(gateway) as client:
+        gateway.clock.advance(10)
+        check_refusal(gateway, await client.answer(), "head_timeout")
+
+
+# A reader that stalls
+
+
+async def send_until_full(gateway: RunningGateway, name: str, size: int) -> None:
+    """Send commands of ``size`` bytes until the device is gone, as long as it takes."""
+    async with asyncio.timeout(20):
+        while gateway.hub.get(name) is not None:
+            gateway.member(name).port.send_text(b'"' + b"x" * size + b'"')
+            await asyncio.sleep(0)
+
+
+async def test_device_that_reads_nothing_costs_its_queue_and_is_cut(tmp_path: Path) -> None:
+    limits = {"queue_bytes": 256 * 1024}
+    async with (
+        running_gateway(tmp_path, limits=limits) as gateway,
+        gateway.device(name="stalled", receive_buffer=4096),
+        gateway.device(name="reader") as reader,
+    ):
+        filling = asyncio.create_task(send_until_full(gateway, "stalled", 4000))
+        for number in range(50):
+            await reader.telemetry(number)
+        await filling
+        line = await gateway.log.wait_for("disconnected", device="stalled")
+        assert (line["code"], line["by"]) == (4413, "here")
+        assert line["reason"] == "unread data over the limit"
+        await reader.telemetry("served as ever")
+
+
+async def test_device_that_stalls_below_its_queue_is_cut_after_a_while(tmp_path: Path) -> None:
+    async with (
+        running_gateway(tmp_path) as gateway,
+        gateway.device(name="stalled", receive_buffer=4096) as stalled,
+    ):
+        link = gateway.member("stalled").port.link  # type: ignore[attr-defined]
+        async with asyncio.timeout(20):
+            while link.stalled_since is None:
+                gateway.member("stalled").port.send_text(b'"' + b"x" * 4000 + b'"')
+                await asyncio.sleep(0)
+        # It is not read either: its own messages would make more answers.
+        await stalled.send({"type": "telemetry", "data": {}, "id": 1})
+        gateway.clock.advance(10)
+        line = await gateway.log.wait_for("disconnected", device="stalled")
+        assert (line["code"], line["reason"]) == (4413, "nothing read for 10 s")
+        assert not gateway.log.all("message", device="stalled")
+
+
+# The drain
+
+
+async def test_drain_with_nobody_there_is_immediate(tmp_path: Path) -> None:
+    async with running_gateway(tmp_path) as gateway:
+        async with asyncio.timeout(0.9):
+            await gateway.gateway.drain(10)
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", gateway.port)).close()
+
+
+async def test_drain_closes_a_pico_and_resets_a_camera(tmp_path: Path) -> None:
+    async with (
+        running_gateway(tmp_path) as gateway,
+        gateway.device(name="kitchen") as pico,
+        gateway.device("esp32cam", name="porch") as camera,
+    ):
+        await asyncio.gather(gateway.gateway.drain(0), *(end(pico, 1012), cut(camera)))
+        assert gateway.is_at_ease()
+        for name in ("kitchen", "porch"):
+            (line,) = gateway.log.all("disconnected", device=name)
+            assert (line["code"], line["by"]) == (1012, "here")
+
+
+async def end(device: Device, code: int) -> None:
+    """Be closed with ``code`` and answer, as a device does."""
+    assert (await device.closed())[0] == code
+    await device.write(frame(0x8, code.to_bytes(2, "big")))
+
+
+async def cut(device: Device) -> None:
+    assert await device.was_cut()
+
+
+async def test_drain_refuses_newcomers_and_spreads_over_its_time(tmp_path: Path) -> None:
+    async with running_gateway(tmp_path) as gateway, contextlib.AsyncExitStack() as stack:
+        devices = [await stack.enter_async_context(gateway.device()) for _ in range(6)]
+        drain = asyncio.create_task(gateway.gateway.drain(0.2))
+        assert (await devices[0].closed())[0] == 1012
+        assert len(gateway.hub) == 3  # in two steps of three
+        health = await gateway.get("/healthz")
+        assert (health.status, health.json["status"]) == (503, "draining")
+        late = await gateway.upgrade(headers=bearer(gateway.token()))
+        check_refusal(gateway, late, "draining")
+        await asyncio.gather(*(end(device, 1012) for device in devices[1:]))
+        await drain
+
+
+async def test_drain_waits_for_nobody_who_does_not_leave(tmp_path: Path) -> None:
+    async with (
+        running_gateway(tmp_path) as gateway,
+        gateway.device() as stays,
+        RawClient.connect(gateway),  # has said nothing yet
+    ):
+        await gateway.gateway.drain(0)
+        assert gateway.is_at_ease()
+        assert (await stays.closed())[0] == 1012
+
+
+async def test_drain_loses_nothing_that_was_acknowledged_or_held(tmp_path: Path) -> None:
+    async with running_gateway(tmp_path) as gateway:
+        messages = b"".join(
+            text_frame({"type": "telemetry", "data": {}, "id": number}) for number in range(20)
+        )
+        async with gateway.device(also=messages) as device, staying():
+            await gateway.gateway.drain(0)
+            acks = [(await device.receive())["id"] for _ in range(20)]
+        assert acks == [line["id"] for line in gateway.log.all("message")]
+
+
+def test_file_limit_is_raised_to_the_hard_one() -> None:
+    import resource  # noqa: PLC0415
+
+    assert raise_file_limit() == resource.getrlimit(resource.RLIMIT_NOFILE)[0]
