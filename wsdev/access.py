@@ -119,8 +119,7 @@ def _walk(peer: IPAddress, hops: list[str], trusted_proxies: Sequence[IPNetwork]
         if not any(address in network for network in trusted_proxies):
             break
         # IPv6 is bare in X-Forwarded-For and bracketed in Forwarded; some proxies add a port.
-        node = hop.strip()
-        previous = parse_ip(node) or parse_ip(_without_port(node))
+        previous = parse_ip(hop.strip()) or parse_ip(_without_port(hop.strip()))
         if previous is None:
             break
         address = previous
