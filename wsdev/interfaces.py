@@ -11,6 +11,7 @@ from typing import Final
 import ifaddr
 
 from wsdev.errors import AddressInUse, AddressUnavailable
+from wsdev.sanitize import printable
 
 BACKLOG: Final = 2048
 """Pending connections the kernel keeps: a whole fleet comes back at once after a restart."""
@@ -53,9 +54,9 @@ def _resolve(hosts: Sequence[str]) -> list[tuple[socket.AddressFamily, str]]:
     for host in hosts:
         try:
             infos = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
-        except socket.gaierror:
+        except (socket.gaierror, UnicodeError):  # a label too long or empty cannot be encoded
             raise AddressUnavailable(
-                f"--host {host} is no address and no name that this host knows",
+                f"--host {printable(host)} is no address and no name that this host knows",
                 "use an address of this host, or leave --host out for all of them",
             ) from None
         for family, _, _, _, sockaddr in infos:
@@ -106,26 +107,37 @@ def own_addresses() -> list[str]:
     return [str(address) for address in ordered]
 
 
-def reachable_urls(sockets: Sequence[socket.socket], scheme: str) -> list[tuple[str, bool]]:
-    """The base URLs at which the sockets answer, and whether each is beyond loopback."""
+def _answering(
+    sock: socket.socket, own: Sequence[str]
+) -> list[ipaddress.IPv4Address | ipaddress.IPv6Address]:
+    """The addresses at which a listening socket answers."""
+    bound = ipaddress.ip_address(sock.getsockname()[0])
+    if not bound.is_unspecified:
+        return [bound]
+    return [ip for ip in map(ipaddress.ip_address, own) if ip.version == bound.version]
+
+
+def reachable_urls(
+    sockets: Sequence[socket.socket], scheme: str, own: Sequence[str]
+) -> list[tuple[str, bool]]:
+    """The base URLs at which the sockets answer, and whether each is beyond loopback.
+
+    Args:
+        own: The host's addresses, as :func:`own_addresses` gives them.
+    """
     urls: dict[str, bool] = {}
     for sock in sockets:
-        host, port = sock.getsockname()[:2]
-        bound = ipaddress.ip_address(host)
-        for text in own_addresses() if bound.is_unspecified else [host]:
-            address = ipaddress.ip_address(text)
-            if address.version == bound.version:
-                shown = f"[{address}]" if address.version == 6 else str(address)
-                urls[f"{scheme}://{shown}:{port}"] = not address.is_loopback
+        port = sock.getsockname()[1]
+        for address in _answering(sock, own):
+            shown = f"[{address}]" if address.version == 6 else str(address)
+            urls[f"{scheme}://{shown}:{port}"] = not address.is_loopback
     return sorted(urls.items(), key=lambda item: not item[1])
 
 
-def is_public(sockets: Sequence[socket.socket]) -> bool:
-    """Whether one of the sockets answers on an address that the whole internet can reach."""
-    for sock in sockets:
-        bound = ipaddress.ip_address(sock.getsockname()[0])
-        for text in own_addresses() if bound.is_unspecified else [str(bound)]:
-            address = ipaddress.ip_address(text)
-            if address.version == bound.version and address.is_global:
-                return True
-    return False
+def is_public(sockets: Sequence[socket.socket], own: Sequence[str]) -> bool:
+    """Whether one of the sockets answers on an address that the whole internet can reach.
+
+    Args:
+        own: The host's addresses, as :func:`own_addresses` gives them.
+    """
+    return any(address.is_global for sock in sockets for address in _answering(sock, own))

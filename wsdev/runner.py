@@ -17,7 +17,7 @@ from typing import Final
 from wsdev import __version__, logs
 from wsdev.errors import UsageError
 from wsdev.hub import Hub
-from wsdev.interfaces import is_public, listen, reachable_urls
+from wsdev.interfaces import is_public, listen, own_addresses, reachable_urls
 from wsdev.server import FIRST_WINDOW, SPARE_FILES, Gateway, make_tls_context, raise_file_limit
 from wsdev.settings import ServeSettings
 from wsdev.state_lock import hold_state_folder
@@ -100,7 +100,7 @@ async def _serve(
     await gateway.start(sockets, tls)
     # What start-up made lives as long as the process; the collector need not look at it again.
     gc.freeze()
-    for line in banner(settings, book, sockets):
+    for line in banner(settings, book, sockets, own_addresses()):
         echo(line)
     sys.stdout.flush()
     await stop.wait()
@@ -109,10 +109,19 @@ async def _serve(
     logs.log(logging.INFO, "stopped")
 
 
-def banner(settings: ServeSettings, book: TokenBook, sockets: Sequence[socket.socket]) -> list[str]:
-    """What the operator should know at the start: addresses, tokens, warnings."""
+def banner(
+    settings: ServeSettings,
+    book: TokenBook,
+    sockets: Sequence[socket.socket],
+    own: Sequence[str],
+) -> list[str]:
+    """What the operator should know at the start: addresses, tokens, warnings.
+
+    Args:
+        own: The host's addresses.
+    """
     scheme = "wss" if settings.tls_cert else "ws"
-    urls = reachable_urls(sockets, scheme)
+    urls = reachable_urls(sockets, scheme, own)
     outside = [url for url, beyond_loopback in urls if beyond_loopback]
     classes = list(settings.classes())
     lines = [f"wsdev {__version__} gateway is ready.", "", "Devices connect at"]
@@ -125,7 +134,7 @@ def banner(settings: ServeSettings, book: TokenBook, sockets: Sequence[socket.so
     warnings = []
     if settings.public_tokens == "open" and outside:
         warnings.append("anyone who can reach this port can fetch a token: --public-tokens is open")
-    if is_public(sockets) and settings.tls_cert is None:
+    if is_public(sockets, own) and settings.tls_cert is None:
         warnings.append(
             "an address is public and there is no TLS: tokens and messages travel in the clear;"
             " use --tls-cert, or put a TLS proxy in front"
