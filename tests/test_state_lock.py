@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+import os
+import re
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from wsdev.errors import AlreadyRunning, StateFolderError
+from wsdev.state_lock import LOCK_NAME, hold_state_folder
+
+HOLD = """
+import sys
+from pathlib import Path
+from wsdev.state_lock import hold_state_folder
+with hold_state_folder(Path(sys.argv[1])):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_folder_is_made_for_the_user_alone(tmp_path: Path) -> None:
+    folder = tmp_path / "a" / "state"
+    with hold_state_folder(folder):
+        assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+        assert stat.S_IMODE((folder / LOCK_NAME).stat().st_mode) == 0o600
+        assert (folder / LOCK_NAME).read_text() == f"{os.getpid()}\n"
+
+
+def test_second_gateway_is_refused_and_told_who_is_there(tmp_path: Path) -> None:
+    with hold_state_folder(tmp_path):
+        with pytest.raises(AlreadyRunning) as caught, hold_state_folder(tmp_path):
+            pass
+        assert f"process {os.getpid()}" in caught.value.cause
+        assert "--state" in caught.value.hint
+
+
+def test_folder_is_free_again_afterwards(tmp_path: Path) -> None:
+    for _ in range(2):
+        with hold_state_folder(tmp_path):
+            pass
+
+
+def test_failure_inside_releases_the_folder(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="inside"), hold_state_folder(tmp_path):
+        raise ValueError("inside")
+    with hold_state_folder(tmp_path):
+        pass
+
+
+def test_lock_of_a_killed_process_is_released_by_the_kernel(tmp_path: Path) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as child:
+        assert child.stdout is not None
+        assert child.stdout.readline() == b"held\n"
+        with (
+            pytest.raises(AlreadyRunning, match=f"process {child.pid}"),
+            hold_state_folder(tmp_path),
+        ):
+            pass
+        child.kill()
+        child.wait()
+        with hold_state_folder(tmp_path):
+            assert (tmp_path / LOCK_NAME).read_text() == f"{os.getpid()}\n"
+
+
+def test_lock_without_a_process_id_is_told_all_the_same(tmp_path: Path) -> None:
+    with hold_state_folder(tmp_path):
+        (tmp_path / LOCK_NAME).write_text("")
+        with (
+            pytest.raises(AlreadyRunning, match=re.escape("process ?")),
+            hold_state_folder(tmp_path),
+        ):
+            pass
+
+
+def test_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    for folder in (tmp_path / "file", tmp_path / "file" / "state", Path("/proc/nowhere")):
+        with pytest.raises(StateFolderError) as caught, hold_state_folder(folder):
+            pass
+        assert str(folder) in caught.value.cause
+        assert "--state" in caught.value.hint
+
+
+def test_lock_that_is_a_folder_is_told(tmp_path: Path) -> None:
+    (tmp_path / LOCK_NAME).mkdir()
+    with pytest.raises(StateFolderError), hold_state_folder(tmp_path):
+        pass
