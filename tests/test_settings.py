@@ -197,7 +197,8 @@ def settings_table() -> str:
     """What docs/settings.md has to hold."""
     lines = ["| flag | variable | default | |", "|---|---|---|---|"]
     for name, field in FIELDS.items():
-        default = {None: "", (): "", True: "on", False: "off"}.get(field.default, field.default)
+        shown: dict[Any, Any] = {None: "", (): "", True: "on", False: "off"}
+        default = shown.get(field.default, field.default)
         flag = f"--{name.replace('_', '-')}"
         lines.append(f"| `{flag}` | `{variable(name)}` | {default} | {field.metadata['help']} |")
     lines += ["", "| limit | default | |", "|---|---|---|"]
