@@ -10,7 +10,8 @@ from typing import Final, Protocol
 
 from websockets.http11 import Request
 
-from wsdev.access import Admission, may_use_name, parse_ip
+from wsdev.access import Admission, may_use_name
+from wsdev.callers import parse_ip
 from wsdev.codes import CloseCode
 from wsdev.events import (
     BadMessageReceived,

@@ -12,15 +12,8 @@ from websockets.datastructures import Headers
 from websockets.http11 import Request
 
 from wsdev import answers
-from wsdev.access import (
-    AccessRefused,
-    Admission,
-    Caller,
-    Doorkeeper,
-    IPAddress,
-    caller_of,
-    local_trust_reason,
-)
+from wsdev.access import AccessRefused, Admission, Doorkeeper
+from wsdev.callers import Caller, IPAddress, caller_of, local_trust_reason
 from wsdev.codes import REFUSALS
 from wsdev.logs import log
 from wsdev.peer_owner import is_own_process
