@@ -183,7 +183,7 @@ def verdict(
     """Answer a request as the protocol alone demands."""
     code = gateway.check_upgrade(event.request)
     if code is None:
-        return gateway.accept(event.request, device_class, now)
+        return gateway.accept(device_class, now)
     gateway.answer(answers.refusal(code, "r-1"), now)
     return []
 

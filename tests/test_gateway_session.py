@@ -222,7 +222,7 @@ def test_bytes_that_come_while_the_verdict_is_awaited_are_kept() -> None:
     assert session.receive(frame[:4], 0.1) == []
     assert session.receive(frame[4:], 0.2) == []
     assert session.check_upgrade(event.request) is None
-    assert session.accept(event.request, PICO, 0.3) == [BinaryReceived(b"abc", None)]
+    assert session.accept(PICO, 0.3) == [BinaryReceived(b"abc", None)]
 
 
 def test_junk_after_a_refusal_is_dropped_and_costs_no_memory() -> None:

@@ -212,18 +212,18 @@ class Connection:
     def _take_request(self, request: Request) -> None:
         verdict = self._gateway.desk.judge(request, self.visitor, self._session.check_upgrade)
         if isinstance(verdict, LetIn):
-            self._let_in(request, verdict)
+            self._let_in(verdict)
         else:
             self._answer(verdict)
 
     def _answer(self, response: bytes) -> None:
         self._session.answer(response, self._gateway.now())
 
-    def _let_in(self, request: Request, verdict: LetIn) -> None:
+    def _let_in(self, verdict: LetIn) -> None:
         gateway = self._gateway
         admission = self._admission = verdict.admission
         gateway.desk.doorkeeper.connected(admission.caller.address)
-        behind_the_head = self._session.accept(request, verdict.device_class, gateway.now())
+        behind_the_head = self._session.accept(verdict.device_class, gateway.now())
         self.member = Member(
             f"{verdict.device_class.name}-{self.visitor.id}",
             verdict.device_class.name,

@@ -54,7 +54,7 @@ class GatewaySession(Session):
     :meth:`welcome`, and calls :meth:`ack` once a message is kept. The gateway never speaks first.
     """
 
-    __slots__ = ("_head", "_upgrade", "device_class")
+    __slots__ = ("_answer_101", "_head", "_upgrade", "device_class")
 
     device_class: DeviceClass | None
 
@@ -63,6 +63,7 @@ class GatewaySession(Session):
         self.device_class = None
         self._head: bytearray | None = bytearray()
         self._upgrade: ServerProtocol | None = None
+        self._answer_101: Response | None = None
 
     # The request head
 
@@ -130,22 +131,11 @@ class GatewaySession(Session):
         try:
             if request.headers.get_all("Upgrade") and version and version != {"13"}:
                 return "websocket_version"
-            self._upgrade.process_request(request)
+            accept, extensions, subprotocol = self._upgrade.process_request(request)
         except (InvalidMethod, InvalidUpgrade):
             return "upgrade_required"
         except InvalidHandshake:
             return "bad_upgrade"
-        return None
-
-    def accept(self, request: Request, device_class: DeviceClass, now: float) -> list[Event]:
-        """Let the device in: 101, then whatever it sent behind the head.
-
-        The answer carries three headers and stays under 512 bytes: some clients read it into a
-        small buffer and match names case by case.
-        """
-        upgrade = self._upgrade
-        assert upgrade is not None
-        accept, extensions, subprotocol = upgrade.process_request(request)
         headers = Headers()
         headers["Upgrade"] = "websocket"
         headers["Connection"] = "Upgrade"
@@ -154,11 +144,24 @@ class GatewaySession(Session):
             headers["Sec-WebSocket-Extensions"] = extensions
         if subprotocol is not None:
             headers["Sec-WebSocket-Protocol"] = subprotocol
-        self._out.append(Response(101, "Switching Protocols", headers).serialize())
+        self._answer_101 = Response(101, "Switching Protocols", headers)
+        return None
+
+    def accept(self, device_class: DeviceClass, now: float) -> list[Event]:
+        """Let in what :meth:`check_upgrade` passed: 101, then what came behind the head.
+
+        The answer carries three headers and stays under 512 bytes: some clients read it into a
+        small buffer and match names case by case.
+        """
+        upgrade, answer = self._upgrade, self._answer_101
+        assert upgrade is not None
+        assert answer is not None
+        self._out.append(answer.serialize())
         # The handshake's parser keeps the request as long as it lives, 3 KB for each idle device.
         self._ws = Protocol(SERVER, max_size=device_class.max_message, logger=WIRE_LOGGER)
         self._ws.extensions = upgrade.extensions
-        rest, self._head, self._upgrade = self._head, None, None
+        rest = self._head
+        self._head = self._upgrade = self._answer_101 = None
         self.device_class = device_class
         self._go(State.OPEN)
         self.due = now + self.policy.ping_after
@@ -167,7 +170,7 @@ class GatewaySession(Session):
     def answer(self, response: bytes, now: float) -> None:
         """Answer with plain HTTP and half-close; what comes after is dropped."""
         if self.state is State.HANDSHAKE:
-            self._head = self._upgrade = None
+            self._head = self._upgrade = self._answer_101 = None
             self._out += (response, b"")
             self._start_closing(now)
 
