@@ -330,16 +330,18 @@ async def test_commands_are_obeyed_and_settled(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("code", [1000, 1001, 1006, 1012, 4408, 4409, 4413])
 async def test_device_comes_back_with_backoff(tmp_path: Path, code: int) -> None:
-    async with running_gateway(tmp_path) as gateway:
-        async with Stay(target_of(gateway, token=gateway.token())) as device:
-            for attempt in range(3):
-                await device.until("online")
-                end(gateway, code)
-                offline = await device.until("offline")
-                assert str(code) in offline.detail
-                assert device.waits[attempt:] == [2.0**attempt]
-                device.go_on.release()
+    async with (
+        running_gateway(tmp_path) as gateway,
+        Stay(target_of(gateway, token=gateway.token())) as device,
+    ):
+        for attempt in range(3):
             await device.until("online")
+            end(gateway, code)
+            offline = await device.until("offline")
+            assert str(code) in offline.detail
+            assert device.waits[attempt:] == [2.0**attempt]
+            device.go_on.release()
+        await device.until("online")
 
 
 def end(gateway: RunningGateway, code: int) -> None:
@@ -353,15 +355,17 @@ def end(gateway: RunningGateway, code: int) -> None:
 
 
 async def test_backoff_starts_anew_after_a_link_that_held(tmp_path: Path) -> None:
-    async with running_gateway(tmp_path) as gateway:
-        async with Stay(target_of(gateway, token=gateway.token())) as device:
-            for held in (0, 29, 31, 0):
-                await device.until("online")
-                device.clock.advance(held)
-                end(gateway, 1012)
-                await device.until("offline")
-                device.go_on.release()
+    async with (
+        running_gateway(tmp_path) as gateway,
+        Stay(target_of(gateway, token=gateway.token())) as device,
+    ):
+        for held in (0, 29, 31, 0):
             await device.until("online")
+            device.clock.advance(held)
+            end(gateway, 1012)
+            await device.until("offline")
+            device.go_on.release()
+        await device.until("online")
     assert device.waits == [1, 2, 1, 2]
 
 
@@ -376,11 +380,13 @@ async def test_time_without_a_link_does_not_count_as_stable() -> None:
 
 @pytest.mark.parametrize("code", [4500, 4501, 4503])
 async def test_device_stays_away_when_told_so(tmp_path: Path, code: int) -> None:
-    async with running_gateway(tmp_path) as gateway:
-        async with Stay(target_of(gateway, token=gateway.token())) as device:
-            await device.until("online")
-            end(gateway, code)
-            error = await device.failed()
+    async with (
+        running_gateway(tmp_path) as gateway,
+        Stay(target_of(gateway, token=gateway.token())) as device,
+    ):
+        await device.until("online")
+        end(gateway, code)
+        error = await device.failed()
     assert (error.exit_code, error.code) == (ExitCode.NOT_ALLOWED, f"close_{code}")
 
 
@@ -394,9 +400,11 @@ async def test_revoked_token_ends_a_staying_device(tmp_path: Path) -> None:
 
 
 async def test_no_at_the_first_try_is_final(tmp_path: Path) -> None:
-    async with running_gateway(tmp_path) as gateway:
-        async with Stay(target_of(gateway, token="wrong")) as device:
-            assert isinstance(await device.failed(), TokenRefused)
+    async with (
+        running_gateway(tmp_path) as gateway,
+        Stay(target_of(gateway, token="wrong")) as device,
+    ):
+        assert isinstance(await device.failed(), TokenRefused)
     assert device.waits == []
 
 
@@ -415,17 +423,19 @@ async def test_no_after_having_been_in_is_waited_out_for_a_minute(tmp_path: Path
 
 
 async def test_gateway_that_restarts_is_tried_again_soon(tmp_path: Path) -> None:
-    async with running_gateway(tmp_path) as gateway:
-        async with Stay(target_of(gateway, token=gateway.token())) as device:
-            await device.until("online")
-            gateway.gateway.desk.draining = True
-            end(gateway, 1012)
-            await device.until("offline")
-            device.go_on.release()
-            assert "503" in (await device.until("offline")).detail
-            gateway.gateway.desk.draining = False
-            device.go_on.release()
-            await device.until("online")
+    async with (
+        running_gateway(tmp_path) as gateway,
+        Stay(target_of(gateway, token=gateway.token())) as device,
+    ):
+        await device.until("online")
+        gateway.gateway.desk.draining = True
+        end(gateway, 1012)
+        await device.until("offline")
+        device.go_on.release()
+        assert "503" in (await device.until("offline")).detail
+        gateway.gateway.desk.draining = False
+        device.go_on.release()
+        await device.until("online")
     assert device.waits == [1, 2]
 
 

@@ -74,7 +74,8 @@ def options(
 def main() -> None:
     """Run the CLI; an error of ours is one line with its remedy, and its own exit code."""
     try:
-        app()
+        # As python -m wsdev too, for the usage line and the completion's variable.
+        app(prog_name="wsdev")
     except WsdevError as error:
         typer.echo(f"wsdev: {error.cause}", err=True)
         if error.hint:
