@@ -103,6 +103,9 @@ BAD = [
     ("port", "65536", "port"),
     ("port", "http", "port"),
     ("port", "-1", "port"),
+    ("state", "", "a path"),
+    ("tls_cert", "", "a path"),
+    ("drain", "9" * 400, "longer"),
     ("public_tokens", "sometimes", "window, open, off"),
     ("trust_local", "maybe", "yes or no"),
     ("trusted_proxy", "10.0.0.1/8", "host bits"),
@@ -149,6 +152,17 @@ def test_file_that_cannot_be_read_is_one_error(content: str, tmp_path: Path) -> 
     config = tmp_path / "wsdev.toml"
     config.write_bytes(content.encode(errors="surrogateescape"))
     with pytest.raises(UsageError, match=re.escape(str(config))):
+        load({}, {}, config)
+
+
+@pytest.mark.parametrize(
+    "content", ["device_class = 5.5", "limit = 3", "limit.connections = 5", "port = []"]
+)
+def test_value_of_another_type_in_the_file_is_one_error(content: str, tmp_path: Path) -> None:
+    config = tmp_path / "wsdev.toml"
+    config.write_text(content)
+    name = re.split(r"[ .]", content)[0]
+    with pytest.raises(UsageError, match=re.escape(f"{name} in {config}: ")):
         load({}, {}, config)
 
 

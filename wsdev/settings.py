@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import ipaddress
+import math
 import re
 import tomllib
 from collections.abc import Callable, Mapping
@@ -53,7 +54,10 @@ def parse_duration(text: str) -> float:
     match = _DURATION.fullmatch(text.strip())
     if match is None:
         raise ValueError("a time like 10s, 10m, 1h or 30d is expected")
-    return float(match[1]) * _UNITS[match[2]]
+    seconds = float(match[1]) * _UNITS[match[2]]
+    if seconds == math.inf:
+        raise ValueError("that is longer than anything lasts")
+    return seconds
 
 
 def _parse_port(text: str) -> int:
@@ -78,6 +82,8 @@ def _parse_network(text: str) -> IPNetwork:
 
 
 def _parse_path(text: str) -> Path:
+    if not text:
+        raise ValueError("a path is expected")  # Path("") would be the current folder
     return Path(text).expanduser()
 
 
@@ -262,7 +268,7 @@ def load(
         UsageError: a value that cannot be read, an unknown key, a file that cannot be read.
     """
     if config is None and CONFIG_VARIABLE in environment:
-        config = _parse_path(environment[CONFIG_VARIABLE])
+        config = Path(environment[CONFIG_VARIABLE]).expanduser()
     from_file = {} if config is None else _read_file(config)
     values: dict[str, Any] = {}
     for setting in dataclasses.fields(ServeSettings):
@@ -284,7 +290,7 @@ def _read(setting: dataclasses.Field[Any], given: Any, where: str) -> Any:
     parse = setting.metadata["parse"]
     try:
         if setting.metadata["many"]:
-            items = [given] if isinstance(given, str) else given
+            items = given if isinstance(given, (list, tuple)) else [given]
             return tuple(parse(str(item)) for item in items)
         return parse(str(given))
     except ValueError as exc:
