@@ -221,6 +221,20 @@ def test_open_commands_of_a_device_that_leaves_are_lost() -> None:
     assert done.outcomes() == [(command.id, Outcome.LOST) for command in sent]
 
 
+def test_commands_are_settled_once_if_the_end_of_one_makes_the_device_leave() -> None:
+    hub, members = hub_with("kitchen")
+    outcomes = Outcomes()
+
+    def leave(command: SentCommand) -> None:
+        outcomes(command)
+        hub.leave(members["kitchen"])
+
+    first = hub.send("kitchen", {"name": "blink"}, leave, now=NOW, timeout=1)
+    second = hub.send("kitchen", {"name": "blink"}, outcomes, now=NOW, timeout=1)
+    hub.expire(NOW + 1)
+    assert outcomes.outcomes() == [(first.id, Outcome.EXPIRED), (second.id, Outcome.LOST)]
+
+
 def test_command_to_nobody_says_so() -> None:
     with pytest.raises(LinkCut) as caught:
         hub_with("hall")[0].send("kitchen", {"name": "blink"}, not_settled, now=NOW)

@@ -220,6 +220,8 @@ class Hub:
                 self._settle(member, command, Outcome.EXPIRED)
 
     def _settle(self, member: Member, command: SentCommand, outcome: Outcome) -> None:
+        if command.outcome is not Outcome.OPEN:
+            return  # the end of an earlier one made the device leave
         member.commands.remove(command)
         command.outcome = outcome
         command.on_done(command)
