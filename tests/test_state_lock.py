@@ -91,3 +91,22 @@ def test_lock_that_is_a_folder_is_told(tmp_path: Path) -> None:
     (tmp_path / LOCK_NAME).mkdir()
     with pytest.raises(StateFolderError), hold_state_folder(tmp_path):
         pass
+
+
+NO_ROOM = """
+import resource, sys
+from pathlib import Path
+from wsdev.errors import StateFolderError
+from wsdev.state_lock import hold_state_folder
+resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+try:
+    with hold_state_folder(Path(sys.argv[1])):
+        pass
+except StateFolderError as error:
+    print(error.cause)
+"""
+
+
+def test_disk_without_room_is_told(tmp_path: Path) -> None:
+    output = subprocess.check_output([sys.executable, "-c", NO_ROOM, str(tmp_path)], text=True)
+    assert output == f"cannot write to the state folder {tmp_path}: File too large\n"
