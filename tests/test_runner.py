@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import re
@@ -15,11 +16,11 @@ from typing import Any
 import pytest
 import trustme
 from gateway_process import PATIENCE, GatewayProcess, running_gateway
-from harness import Clock, bearer, head, text_frame, upgrade_head
+from harness import Clock, bearer, captured_log, head, text_frame, upgrade_head
 
 from wsdev.errors import ExitCode
 from wsdev.interfaces import listen
-from wsdev.runner import banner
+from wsdev.runner import banner, log_loop_fault
 from wsdev.settings import load
 from wsdev.token_file import FILE_NAME
 from wsdev.tokens import TokenBook
@@ -205,6 +206,19 @@ def test_token_revoked_by_another_program_closes_the_link(tmp_path: Path) -> Non
         gateway.book.revoke("pico")
         assert pico.recv(1024)[2:4] == (4501).to_bytes(2, "big")
         gateway.wait_for_log("disconnected", device="kitchen", code=4501)
+
+
+async def test_fault_that_nobody_expected_is_one_line_of_the_log() -> None:
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(log_loop_fault)
+    with captured_log() as lines:
+        loop.call_soon(lambda: 1 / 0)
+        line = await lines.wait_for("fault")
+        assert line["level"] == "error"
+        assert line["error"] == "ZeroDivisionError: division by zero"
+        assert "test_runner.py:" in line["at"]
+        loop.call_exception_handler({"message": "out of files"})
+        assert lines.all("fault", doing="out of files")
 
 
 # The banner

@@ -35,6 +35,11 @@ def log(level: int, event: str, /, **fields: Any) -> None:
         LOGGER.log(level, event, extra={_FIELDS: fields})
 
 
+def log_fault(event: str, error: BaseException | None, /, **fields: Any) -> None:
+    """Write one line about an error that nobody expected: its kind, its words and its place."""
+    LOGGER.error(event, exc_info=error, extra={_FIELDS: fields})
+
+
 def is_logged(level: int) -> bool:
     """Whether lines of ``level`` are written: lets a hot path save the building of one."""
     return LOGGER.isEnabledFor(level)

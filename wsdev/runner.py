@@ -12,7 +12,7 @@ import ssl
 import sys
 import time
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import Any, Final
 
 from wsdev import __version__, logs
 from wsdev.errors import UsageError
@@ -70,6 +70,11 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     return uvloop.new_event_loop
 
 
+def log_loop_fault(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """The loop's exception handler: one line of our log, instead of a traceback in between."""
+    logs.log_fault("fault", context.get("exception"), doing=context.get("message"))
+
+
 async def _serve(
     settings: ServeSettings,
     book: TokenBook,
@@ -78,6 +83,7 @@ async def _serve(
     echo: Echo,
 ) -> None:
     loop = asyncio.get_running_loop()
+    loop.set_exception_handler(log_loop_fault)
     stop = asyncio.Event()
 
     def on_signal() -> None:
