@@ -11,6 +11,7 @@ import pytest
 import trustme
 from harness import (
     FAR,
+    PATIENCE,
     PING,
     PONG,
     Device,
@@ -448,8 +449,8 @@ async def test_device_that_stalls_below_its_queue_is_cut_after_a_while(tmp_path:
 
 async def test_drain_with_nobody_there_is_immediate(tmp_path: Path) -> None:
     async with running_gateway(tmp_path) as gateway:
-        async with asyncio.timeout(0.9):
-            await gateway.gateway.drain(10)
+        async with asyncio.timeout(PATIENCE):
+            await gateway.gateway.drain(3600)
         with pytest.raises(ConnectionRefusedError):
             socket.create_connection(("127.0.0.1", gateway.port)).close()
 
@@ -477,18 +478,22 @@ async def cut(device: Device) -> None:
     assert await device.was_cut()
 
 
-async def test_drain_refuses_newcomers_and_spreads_over_its_time(tmp_path: Path) -> None:
+async def test_drain_goes_in_steps_and_refuses_newcomers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("wsdev.server.DRAIN_STEP", 1800.0)
     async with running_gateway(tmp_path) as gateway, contextlib.AsyncExitStack() as stack:
         devices = [await stack.enter_async_context(gateway.device()) for _ in range(6)]
-        drain = asyncio.create_task(gateway.gateway.drain(0.2))
+        drain = asyncio.create_task(gateway.gateway.drain(3600))
         assert (await devices[0].closed())[0] == 1012
         assert len(gateway.hub) == 3  # in two steps of three
         health = await gateway.get("/healthz")
         assert (health.status, health.json["status"]) == (503, "draining")
         late = await gateway.upgrade(headers=bearer(gateway.token()))
         check_refusal(gateway, late, "draining")
-        await asyncio.gather(*(end(device, 1012) for device in devices[1:]))
-        await drain
+        await devices[-1].telemetry("served until its turn")
+        drain.cancel()
+        await asyncio.wait([drain])
 
 
 async def test_drain_waits_for_nobody_who_does_not_leave(tmp_path: Path) -> None:
