@@ -143,6 +143,17 @@ async def test_claimed_name_needs_its_own_token(tmp_path: Path) -> None:
             pass
 
 
+async def test_owner_of_a_name_does_not_share_it_with_who_came_before_the_claim(
+    tmp_path: Path,
+) -> None:
+    async with running_gateway(tmp_path) as gateway, gateway.device(name="kitchen") as earlier:
+        token = gateway.token(name="kitchen")
+        async with gateway.device(token=token) as owner:
+            assert (await owner.hello("kitchen"))["device"] == "kitchen"
+            assert await earlier.closed() == (4503, "the name kitchen needs its own device token")
+        await gateway.log.wait_for("disconnected", device="kitchen", code=4503)
+
+
 async def test_locally_trusted_program_cannot_take_a_claimed_name(tmp_path: Path) -> None:
     async with running_gateway(tmp_path, trust_local=True) as gateway:
         gateway.token(name="kitchen")

@@ -190,6 +190,24 @@ async def test_page_shows_the_host_as_the_phone_reached_it(tmp_path: Path) -> No
         assert f"ws://127.0.0.1:{gateway.port}/ws/pico".encode() in old.body
 
 
+@pytest.mark.parametrize(
+    ("target", "status"),
+    [
+        ("http://gateway.example/healthz", 200),
+        ("HTTP://gateway.example:3000/", 200),
+        ("http://gateway.example", 200),
+        ("http://gateway.example?x=/", 200),
+        ("https://gateway.example/elsewhere", 404),
+        ("ftp://gateway.example/healthz", 404),
+        ("gateway.example:3000", 404),
+        ("*", 404),
+    ],
+)
+async def test_target_may_carry_scheme_and_host(target: str, status: int, tmp_path: Path) -> None:
+    async with running_gateway(tmp_path) as gateway:
+        assert (await gateway.get(target)).status == status
+
+
 async def test_two_hosts_are_refused(tmp_path: Path) -> None:
     async with running_gateway(tmp_path) as gateway:
         answer = await gateway.get("/", [("Host", "a"), ("Host", "b")])

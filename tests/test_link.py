@@ -263,6 +263,25 @@ def test_stall_over_the_limit_is_cut(setup: Setup) -> None:
     assert (closed.code, closed.reason) == (4413, "nothing read for 10 s")
 
 
+def test_slow_reader_is_not_cut_while_it_reads(setup: Setup) -> None:
+    setup.session.state = State.OPEN
+    setup.session.due = 1000.0
+    setup.transport.unread = 70_000
+    setup.link.pause_writing()
+    for now, unread in ((109.0, 69_000), (118.0, 68_999), (127.0, 68_998)):
+        setup.transport.unread = unread
+        setup.link.sweep(now)
+        assert not setup.transport.is_closing()
+    # What we add is no sign of its reading; what it reads of that is.
+    setup.flush(b"x" * 1000)
+    setup.transport.unread = 69_997
+    setup.link.sweep(136.0)
+    setup.link.sweep(145.9)
+    assert not setup.transport.is_closing()
+    setup.link.sweep(146.0)
+    assert setup.transport.calls[-1] == "abort"
+
+
 def test_reader_that_catches_up_is_not_cut(setup: Setup) -> None:
     setup.link.pause_writing()
     setup.link.resume_writing()

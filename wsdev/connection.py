@@ -51,6 +51,10 @@ KEPT: Final = (Telemetry, LegacyTelemetry, Log)
 _INFO, _WARNING = logging.INFO, logging.WARNING
 
 
+def _needs_own_token(name: str) -> str:
+    return f"the name {name} needs its own device token"
+
+
 class Surroundings(Protocol):
     """What a connection needs of the gateway around it."""
 
@@ -231,6 +235,7 @@ class Connection:
             str(admission.caller.address),
             gateway.policy.wall_clock(),
             self,
+            owns_name=admission.pinned_name is not None,
         )
         gateway.hub.join(self.member)
         self._log(
@@ -256,9 +261,7 @@ class Connection:
         if not may_use_name(wanted, pinned, self._gateway.tokens.is_claimed(wanted)):
             self.link.close(
                 CloseCode.NOT_ALLOWED,
-                f"this token is for the name {pinned}"
-                if pinned
-                else f"the name {wanted} needs its own device token",
+                f"this token is for the name {pinned}" if pinned else _needs_own_token(wanted),
             )
         elif self._claim(wanted, greet=True):
             self._session.welcome(self.member.name, self.visitor.id)
@@ -269,6 +272,10 @@ class Connection:
         holder = self._gateway.hub.get(wanted)
         if holder is self.member:
             return True
+        if holder is not None and self.member.owns_name and not holder.owns_name:
+            # It came with a class token, before the name had a token of its own.
+            holder.port.close(CloseCode.NOT_ALLOWED, _needs_own_token(wanted))
+            holder = None
         if holder is None:
             self._rename(wanted)
             return True

@@ -50,6 +50,14 @@ class LetIn:
     user_agent: str | None
 
 
+def _origin_form(target: str) -> str:
+    """Path and query of a target, also of one with scheme and host (RFC 9112 section 3.2.2)."""
+    scheme, mark, rest = target.partition("://")
+    if mark and scheme.lower() in {"http", "https", "ws", "wss"}:
+        return "/" + rest.partition("/")[2]
+    return target
+
+
 def redacted_target(target: str) -> str:
     """A request target fit for a log: a token in its query is taken out, however it is spelled."""
     path, mark, query = target.partition("?")
@@ -109,7 +117,7 @@ class FrontDesk:
         if len(hosts) > 1 or (not hosts and request.protocol == "HTTP/1.1"):
             return self.refuse("no_host", visitor, request)
         caller = caller_of(visitor.address, request.headers, self._settings.trusted_proxy)
-        path, _, query = request.path.partition("?")
+        path, _, query = _origin_form(request.path).partition("?")
         head_only = request.method == "HEAD"
         if path == HEALTH_PATH:
             return answers.health(*self._health(), head_only=head_only)

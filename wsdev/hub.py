@@ -73,6 +73,7 @@ class Member:
         name: As given by the gateway; unique in the hub.
         address: Where it comes from, as text.
         since: Unix time of the connection.
+        owns_name: Its token is pinned to its name; another's must give way.
     """
 
     name: str
@@ -81,6 +82,7 @@ class Member:
     address: str
     since: float
     port: DevicePort
+    owns_name: bool = False
     rtt: float | None = None
     commands: list[SentCommand] = field(default_factory=list)
 

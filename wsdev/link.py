@@ -52,11 +52,12 @@ class Link(asyncio.Protocol):
         clock: Monotonic seconds, the loop's.
     """
 
-    __slots__ = ("_clock", "_holds", "_owner", "_transport", "session", "stalled_since")
+    __slots__ = ("_backlog", "_clock", "_holds", "_owner", "_transport", "session", "stalled_since")
 
     def __init__(self, session: Session, clock: Callable[[], float]) -> None:
         self.session = session
         self.stalled_since: float | None = None
+        self._backlog = 0
         self._clock = clock
         self._owner: LinkOwner | None = None
         self._transport: asyncio.Transport | None = None
@@ -96,6 +97,7 @@ class Link(asyncio.Protocol):
     def pause_writing(self) -> None:
         """Our buffer is over the mark: stop reading too, so that answers cannot pile up."""
         self.stalled_since = self._clock()
+        self._backlog = self._unread()
         self.hold(Hold.UNREAD)
 
     def resume_writing(self) -> None:
@@ -122,10 +124,11 @@ class Link(asyncio.Protocol):
         half_close = out[-1] == b""
         if half_close:
             out.pop()
-        if len(out) == 1:
-            transport.write(out[0])
-        elif out:
-            transport.write(b"".join(out))
+        if out:
+            data = out[0] if len(out) == 1 else b"".join(out)
+            if self.stalled_since is not None:
+                self._backlog += len(data)
+            transport.write(data)
         if half_close:
             # TLS cannot half-close; close() still flushes.
             if transport.can_write_eof():
@@ -134,7 +137,7 @@ class Link(asyncio.Protocol):
                 transport.close()
         elif self.stalled_since is not None:
             limits = self.session.policy.limits
-            if transport.get_write_buffer_size() > limits.queue_bytes:
+            if self._unread() > limits.queue_bytes:
                 self.cut(CloseCode.TOO_SLOW, "unread data over the limit")
 
     def is_due(self, now: float) -> bool:
@@ -147,9 +150,17 @@ class Link(asyncio.Protocol):
             self.dispatch(self.session.tick(now, deaf=bool(self._holds)))
         if self.stalled_since is not None:
             limits = self.session.policy.limits
-            if now - self.stalled_since >= limits.stall_timeout:
+            if (unread := self._unread()) < self._backlog:
+                # Slow, but it reads.
+                self._backlog = unread
+                self.stalled_since = now
+            elif now - self.stalled_since >= limits.stall_timeout:
                 # A close frame would queue behind what is not read: the end itself has to tell.
                 self.cut(CloseCode.TOO_SLOW, f"nothing read for {limits.stall_timeout:.0f} s")
+
+    def _unread(self) -> int:
+        """Bytes that wait in our buffer for the peer to read."""
+        return 0 if self._transport is None else self._transport.get_write_buffer_size()
 
     def cut(self, code: int, reason: str, *, reset: bool = False) -> None:
         """End the conversation without a close frame and drop the transport.
