@@ -411,7 +411,13 @@ def gateway_state(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def gateway(gateway_state: Path) -> Iterator[GatewayProcess]:
     """A gateway in which a token is needed, and which hands tokens out."""
-    with running_gateway(gateway_state, "--no-trust-local", "--public-tokens", "open") as gateway:
+    with running_gateway(
+        gateway_state,
+        "--no-trust-local",
+        "--public-tokens",
+        "open",
+        device_tokens={"doomed": "pico"},
+    ) as gateway:
         yield gateway
 
 
@@ -572,12 +578,11 @@ def test_ctrl_c_on_a_visit_exits_130_without_a_traceback(gateway: GatewayProcess
 def test_revoking_on_the_host_ends_the_staying_device_with_exit_16(
     gateway: GatewayProcess, gateway_state: Path, tmp_path: Path
 ) -> None:
-    record, token = gateway.book.create("pico", name="doomed")
+    token = gateway.tokens["doomed"]
     file = tmp_path / "token"
     file.write_text(token)
     stay = ["connect", "--stay", *at(gateway), "--token-file", str(file), "--name", "doomed"]
     with Running(stay) as running:
-        gateway.wait_for_log("connected", token=record.id)
         running.until("online")
         assert wsdev("tokens", "revoke", "doomed", "--state", str(gateway_state)).stdout
         code, out, err = running.end()

@@ -300,6 +300,21 @@ async def test_staying_device_sends_telemetry_and_closes_politely_when_cancelled
     assert (line["code"], line["by"], line["device"]) == (1000, "peer", "kitchen")
 
 
+async def test_cancel_at_the_moment_of_going_online_is_not_lost(tmp_path: Path) -> None:
+    async with running_gateway(tmp_path) as gateway:
+
+        def cancel(happening: Happening) -> None:
+            if happening.what == "online":
+                task.cancel()
+
+        target = target_of(gateway, token=gateway.token())
+        task = asyncio.create_task(probe.stay(target, 3600, lambda: 0.5, cancel))
+        async with asyncio.timeout(20):
+            await asyncio.wait([task])
+        assert task.cancelled()
+        await gateway.log.wait_for("disconnected", code=1000)
+
+
 async def test_staying_camera_sends_pictures(tmp_path: Path) -> None:
     async with running_gateway(tmp_path) as gateway:
         target = target_of(gateway, "esp32cam", token=gateway.token("esp32cam"))

@@ -340,12 +340,14 @@ async def _live(
     loop = asyncio.get_running_loop()
     next_send = loop.time()
     while True:
+        # Not left to a timeout that is over at once: it would swallow a Ctrl-C of that moment.
+        if loop.time() >= next_send:
+            next_send = loop.time() + interval
+            tell(_send(connection, device, loop.time()))
         try:
             async with asyncio.timeout_at(next_send):
                 event = await connection.next_event()
         except TimeoutError:
-            next_send = loop.time() + interval
-            tell(_send(connection, device, loop.time()))
             continue
         if isinstance(event, Closed):
             return event
