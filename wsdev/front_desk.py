@@ -151,10 +151,12 @@ class FrontDesk:
         policy = self._settings.public_tokens
         return policy == "open" or (policy == "window" and self._tokens.window_left() > 0)
 
-    def _trusted_local(self, visitor: Visitor, headers: Headers) -> bool:
+    def _trusted_local(self, visitor: Visitor, request: Request) -> bool:
         return (
             self._settings.trust_local
-            and local_trust_reason(visitor.address, headers) is None
+            # With a host in the target the Host header means nothing (RFC 9112 section 3.2.2).
+            and request.path.startswith("/")
+            and local_trust_reason(visitor.address, request.headers) is None
             and is_own_process(visitor.peer, visitor.local)
         )
 
@@ -166,7 +168,7 @@ class FrontDesk:
             caller,
             request.headers,
             query,
-            trusted_local=lambda: self._trusted_local(visitor, request.headers),
+            trusted_local=lambda: self._trusted_local(visitor, request),
             now=self._clock(),
         )
         return LetIn(self._classes[class_name], admission, user_agent(request.headers))
@@ -175,7 +177,7 @@ class FrontDesk:
         self.doorkeeper.may_fetch_tokens(
             caller,
             window_open=self._hands_out_tokens(),
-            trusted_local=lambda: self._trusted_local(visitor, request.headers),
+            trusted_local=lambda: self._trusted_local(visitor, request),
             now=self._clock(),
         )
         known = self._tokens.public_tokens()

@@ -194,9 +194,13 @@ def test_unknown_class_is_told_the_known_ones(
 
 
 def test_absolute_target_opens_no_other_way_in(curl: Curl, gateway: GatewayProcess) -> None:
-    target = gateway.url("/public/tokens", scheme="http", host="localhost")
-    answer = curl(gateway.url("/", scheme="http"), "--request-target", target)
-    assert_refused(answer, 404, "not_found")
+    page = gateway.url("/", scheme="http")
+    healthy = gateway.url("/healthz", scheme="http", host="evil.example")
+    assert curl(page, "--request-target", healthy).status == 200
+    # From loopback, but as to a proxy: whose name the Host header bears means nothing then.
+    device = gateway.url("/ws/pico", scheme="http", host="localhost")
+    answer = curl(page, "--request-target", device, *UPGRADE)
+    assert_refused(answer, 401, "token_missing")
 
 
 @pytest.mark.parametrize("method", ["OPTIONS", "POST", "PUT", "PATCH", "DELETE", "TRACE", "FOO"])
