@@ -1,7 +1,9 @@
-"""The CLI as its users have it: a process of its own, its two streams and its exit code."""
+"""The CLI as its users have it: arguments and environment in, two streams and an exit code out."""
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import os
 import re
@@ -12,7 +14,7 @@ import stat
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,13 +38,34 @@ def environment(extra: Mapping[str, str] = {}) -> dict[str, str]:
     return {**kept, "COLUMNS": "80", "NO_COLOR": "1", **extra}
 
 
-def wsdev(
-    *arguments: str, stdin: str = "", env: Mapping[str, str] = {}
-) -> subprocess.CompletedProcess[str]:
-    """Run a command to its end; a traceback is never what a user should see."""
+Done = subprocess.CompletedProcess[str]
+
+
+def wsdev(*arguments: str, stdin: str = "", env: Mapping[str, str] = {}) -> Done:
+    """Run a command to its end, in this process; a traceback fails the test."""
+    out, err = io.StringIO(), io.StringIO()
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        contextlib.redirect_stdout(out),
+        contextlib.redirect_stderr(err),
+    ):
+        for name in os.environ.keys() - environment().keys():
+            patch.delenv(name)
+        for name, value in environment(env).items():
+            patch.setenv(name, value)
+        patch.setattr(sys, "argv", ["wsdev", *arguments])
+        patch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin.encode())))
+        with pytest.raises(SystemExit) as end:
+            main()
+    code = end.value.code or 0
+    assert isinstance(code, int)
+    return Done(arguments, code, out.getvalue(), err.getvalue())
+
+
+def process(*arguments: str, env: Mapping[str, str] = {}) -> Done:
+    """Run a command to its end, as a process of its own."""
     done = subprocess.run(
         [sys.executable, "-m", "wsdev", *arguments],
-        input=stdin,
         env=environment(env),
         capture_output=True,
         text=True,
@@ -53,9 +76,11 @@ def wsdev(
     return done
 
 
-def fails(code: ExitCode, *arguments: str, **options: Any) -> list[str]:
+def fails(
+    code: ExitCode, *arguments: str, run: Callable[..., Done] = wsdev, **options: Any
+) -> list[str]:
     """Run a command that must fail with ``code``; its one line and its hint."""
-    done = wsdev(*arguments, **options)
+    done = run(*arguments, **options)
     assert done.returncode == code, done.stderr
     lines = done.stderr.splitlines()
     assert lines[0].startswith("wsdev: ")
@@ -157,7 +182,7 @@ def test_without_arguments_the_help_is_shown() -> None:
 
 
 def test_version() -> None:
-    assert wsdev("--version").stdout == f"wsdev {__version__}\n"
+    assert process("--version").stdout == f"wsdev {__version__}\n"
     assert wsdev("-V").returncode == 0
 
 
@@ -170,7 +195,7 @@ def test_version() -> None:
     ],
 )
 def test_bash_completion_offers_what_fits(words: str, expected: str) -> None:
-    done = wsdev(
+    done = process(
         env={
             "_WSDEV_COMPLETE": "complete_bash",
             "COMP_WORDS": words,
@@ -230,7 +255,6 @@ def test_mistyped_command_gets_a_suggestion() -> None:
         ["tokens", "rotate", "pico", "--grace", "never"],
         ["serve", "--port", "70000"],
         ["serve", "--config", "no-such-file"],
-        ["serve", "--tls-key", "key.pem"],
     ],
     ids=repr,
 )
@@ -243,24 +267,33 @@ def test_value_that_cannot_be_meant_is_one_line_and_exits_2(arguments: list[str]
 # serve
 
 
+def serve_fails(code: ExitCode, *arguments: str) -> list[str]:
+    """``wsdev serve`` sets the log up for its whole process: run it in one of its own."""
+    return fails(code, "serve", *arguments, run=process)
+
+
+def test_key_without_certificate_is_told(tmp_path: Path) -> None:
+    lines = serve_fails(ExitCode.USAGE, "--tls-key", "key.pem", "--state", str(tmp_path))
+    assert "--tls-cert" in lines[0]
+
+
 def test_port_in_use_is_told(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         state = str(tmp_path / "state")
-        lines = fails(
-            ExitCode.ADDRESS_IN_USE, "serve", "--host", "127.0.0.1", "--port", port,
-            "--state", state,
-        )  # fmt: skip
+        lines = serve_fails(
+            ExitCode.ADDRESS_IN_USE, "--host", "127.0.0.1", "--port", port, "--state", state
+        )
     assert port in lines[0]
 
 
 def test_foreign_address_is_told(tmp_path: Path) -> None:
-    fails(ExitCode.ADDRESS_UNAVAILABLE, "serve", "--host", "203.0.113.1", "--state", str(tmp_path))
+    serve_fails(ExitCode.ADDRESS_UNAVAILABLE, "--host", "203.0.113.1", "--state", str(tmp_path))
 
 
 def test_state_folder_that_is_a_file_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    fails(ExitCode.STATE_FOLDER, "serve", "--port", "0", "--state", str(tmp_path / "file"))
+    serve_fails(ExitCode.STATE_FOLDER, "--port", "0", "--state", str(tmp_path / "file"))
 
 
 @pytest.mark.parametrize("content", [None, "no certificate"])
@@ -269,17 +302,16 @@ def test_bad_certificate_is_told(tmp_path: Path, content: str | None) -> None:
     if content is not None:
         cert.write_text(content)
     state = str(tmp_path / "state")
-    lines = fails(ExitCode.CERTIFICATE, "serve", "--tls-cert", str(cert), "--state", state)
+    lines = serve_fails(ExitCode.CERTIFICATE, "--tls-cert", str(cert), "--state", state)
     assert str(cert) in lines[0]
 
 
 def test_second_gateway_on_one_state_folder_is_told(tmp_path: Path) -> None:
     state = tmp_path / "state"
     with running_gateway(state):
-        fails(
-            ExitCode.ALREADY_RUNNING, "serve", "--host", "127.0.0.1", "--port", "0",
-            "--state", str(state),
-        )  # fmt: skip
+        serve_fails(
+            ExitCode.ALREADY_RUNNING, "--host", "127.0.0.1", "--port", "0", "--state", str(state)
+        )
 
 
 # The token book on the host
@@ -337,6 +369,15 @@ def test_life_of_a_device_token(state: str) -> None:
     assert wsdev("tokens", "revoke", name, *here).stdout == "it had ended already\n"
     lines = fails(ExitCode.TOKEN_RETIRED, "tokens", "check", token, *here)
     assert token not in "".join(lines)
+
+
+@pytest.mark.parametrize("name", [[], ["--name", "kitchen"]], ids=["class", "device"])
+def test_new_token_is_shown_whole_and_for_whom(state: str, name: list[str]) -> None:
+    shown = wsdev("tokens", "create", "--device", "pico", *name, "--state", state).stdout
+    head, token, *rest = shown.splitlines()
+    assert head.endswith("for the device kitchen" if name else "for any pico")
+    assert wsdev("tokens", "check", token, "--state", state).stdout.startswith("good: ")
+    assert bool(rest) == bool(name)
 
 
 def test_check_tells_mistyped_unknown_and_retired_apart(state: str, tmp_path: Path) -> None:
@@ -448,6 +489,32 @@ def test_connect_says_what_happened_and_never_the_token(
     assert "median" in done.stdout
     assert "p95" in done.stdout
     assert gateway.tokens[device] not in done.stdout + done.stderr
+
+
+def test_text_of_a_hostile_gateway_is_neither_markup_nor_steering() -> None:
+    hostile = {"pico_tokens": ["[red]x[/nothing]\x1b]0;owned\x07"], "[b]_tokens": ["y"]}
+    with web_server(json.dumps(hostile).encode()) as port:
+        shown = wsdev("tokens", "--url", f"127.0.0.1:{port}").stdout
+    assert r"[red]x[/nothing]\x1b]0;owned\x07" in shown
+    assert "[b]" in shown
+
+
+@contextlib.contextmanager
+def web_server(body: bytes) -> Iterator[int]:
+    """A server that gives one answer to one request; gives its port."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def answer() -> None:
+            connection, _ = listener.accept()
+            with connection:
+                connection.recv(65536)
+                head = f"HTTP/1.1 200 OK\r\nContent-Length: {len(body)}\r\n\r\n"
+                connection.sendall(head.encode() + body)
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        yield listener.getsockname()[1]
+        thread.join()
 
 
 def test_connect_json_is_one_document(gateway: GatewayProcess) -> None:
