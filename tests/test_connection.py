@@ -12,6 +12,7 @@ from harness import (
     FAR,
     PING,
     PONG,
+    TEXT,
     Device,
     RawClient,
     RunningGateway,
@@ -232,11 +233,8 @@ async def test_three_newcomers_at_once_find_one_place_and_two_numbers(tmp_path: 
         hellos = [asyncio.create_task(device.hello("kitchen")) for device in newcomers]
         await gateway.log.wait_for("hello", count=4)
         gateway.clock.advance(2)
-        # Whoever was first has the name then, and has to prove alive to the others.
-        await asyncio.wait(hellos, return_when=asyncio.FIRST_COMPLETED)
-        (first,) = (d for d, hello in zip(newcomers, hellos, strict=True) if hello.done())
-        async with staying(first):
-            names = {(await hello)["device"] for hello in hellos}
+        # One has the name then; the others wait for nobody a second time.
+        names = {(await hello)["device"] for hello in hellos}
         assert names == {"kitchen", "kitchen-2", "kitchen-3"}
         assert (await old.closed())[0] == 4409
 
@@ -554,6 +552,18 @@ async def test_device_over_its_budget_is_read_later_and_loses_nothing(tmp_path: 
             await pass_time(gateway, calm)
         assert await reading == list(range(200))
         assert len(gateway.log.all("throttled")) == 1
+
+
+@pytest.mark.parametrize("flood", [frame(PING, b""), frame(PONG, b""), frame(0, b"", fin=False)])
+async def test_flood_of_frames_without_messages_spends_the_budget_too(
+    flood: bytes, tmp_path: Path
+) -> None:
+    async with (
+        running_gateway(tmp_path, limits=SLOW) as gateway,
+        gateway.device(name="kitchen") as device,
+    ):
+        await device.write(frame(TEXT, b"", fin=False) + flood * 70)
+        assert (await gateway.log.wait_for("throttled"))["device"] == "kitchen"
 
 
 async def test_device_that_is_not_read_is_not_taken_for_dead(tmp_path: Path) -> None:

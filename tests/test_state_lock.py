@@ -78,6 +78,15 @@ def test_lock_without_a_process_id_is_told_all_the_same(tmp_path: Path) -> None:
             pass
 
 
+def test_link_in_place_of_the_lock_leads_nowhere(tmp_path: Path) -> None:
+    precious = tmp_path / "precious"
+    precious.write_text("keep me")
+    (tmp_path / LOCK_NAME).symlink_to(precious)
+    with pytest.raises(StateFolderError), hold_state_folder(tmp_path):
+        pytest.fail("held")
+    assert precious.read_text() == "keep me"
+
+
 def test_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     for folder in (tmp_path / "file", tmp_path / "file" / "state", Path("/proc/nowhere")):

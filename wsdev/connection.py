@@ -94,7 +94,7 @@ class Connection:
         "_budget_at",
         "_gateway",
         "_held",
-        "_messages_paid",
+        "_paid",
         "_session",
         "_told_throttled",
         "link",
@@ -112,7 +112,7 @@ class Connection:
         self._held: list[Event] | None = None
         self._budget = float(gateway.limits.messages_per_minute)
         self._budget_at = session.last_received
-        self._messages_paid = 0
+        self._paid = 0
         self._told_throttled = False
 
     @property
@@ -347,12 +347,12 @@ class Connection:
     # The message budget
 
     def _pay_for_messages(self) -> None:
-        """Pay for the messages since the last call; in debt, the link does not read."""
+        """Pay for what came since the last call; in debt, the link does not read."""
         limit = self._gateway.limits.messages_per_minute
-        count = self._session.messages_received - self._messages_paid
+        count = self._session.charged - self._paid
         if not limit or not count:
             return
-        self._messages_paid += count
+        self._paid += count
         now = self._session.last_received
         per_second = limit / 60
         refilled = self._budget + (now - self._budget_at) * per_second

@@ -108,8 +108,8 @@ class Link(asyncio.Protocol):
     # Called by the owner
 
     def dispatch(self, events: Sequence[Event]) -> None:
-        """Hand events to the owner, then flush."""
-        if events and self._owner is not None:
+        """Hand events to the owner, none too (frames may have come all the same), then flush."""
+        if self._owner is not None:
             self._owner.handle(events)
         self.flush()
         if events and isinstance(events[-1], TimeUp):

@@ -15,8 +15,8 @@ from typing import Final
 
 PROC_NET: Final = Path("/proc/net")
 
-_LOCAL, _REMOTE, _UID, _INODE = 1, 2, 7, 9
-"""Columns of /proc/net/tcp and tcp6: proc(5)."""
+_UID, _INODE = 6, 8
+"""Columns of /proc/net/tcp and tcp6, counted from the local address: proc(5)."""
 
 _MAPPED: Final = ipaddress.IPv6Address("::ffff:0:0").packed[:12]
 """What stands before an IPv4 address in tcp6: the row of a dual-stack socket (RFC 4291)."""
@@ -56,14 +56,16 @@ def is_own_process(
     told = False
     for table in ("tcp", "tcp6"):
         try:
-            rows = (proc_net / table).read_text("ascii").splitlines()[1:]
+            text = (proc_net / table).read_text("ascii")
         except OSError:
             continue
         told = True
-        for row in rows:
-            columns = row.split()
-            if (columns[_LOCAL], columns[_REMOTE]) in wanted:
+        for key in wanted:
+            # A search, since a busy host has thousands of rows.
+            start = text.find(" ".join(("", *key, "")))
+            if start >= 0:
+                row = text[start : text.find("\n", start)].split()
                 # Without an inode the socket has no process any more, and its user means nothing:
                 # older kernels show root.
-                return columns[_INODE] != "0" and int(columns[_UID]) == os.geteuid()
+                return row[_INODE] != "0" and int(row[_UID]) == os.geteuid()
     return not told

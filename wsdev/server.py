@@ -90,6 +90,7 @@ class NameDispute:
     newcomer: Connection
     holder: Member
     wanted: str
+    since: float
     asked_at: float
     greet: bool
 
@@ -249,15 +250,14 @@ class Gateway:
             except Exception:  # a fault met by one link is not for the others to suffer
                 LOGGER.exception("sweep_failed")
                 connection.link.abort()
-        for connection in [c for c, until in self._throttled.items() if until <= now]:
-            del self._throttled[connection]
-            connection.budget_refilled()
-        if self._disputes:
-            self._settle_disputes(now)
-        self.hub.expire(now)
         if now >= self._book_due:
             self._book_due = now + BOOK_INTERVAL
             self._read_book()
+        for connection in [c for c, until in self._throttled.items() if until <= now]:
+            del self._throttled[connection]
+            connection.budget_refilled()
+        self._settle_disputes(now)
+        self.hub.expire(now)
 
     def _read_book(self) -> None:
         try:
@@ -280,11 +280,13 @@ class Gateway:
         """Ask the holder of a name for a sign of life, to find out who may bear it."""
         holder = self.hub.get(wanted)
         assert holder is not None
-        self._disputes.append(NameDispute(newcomer, holder, wanted, self.now(), greet))
+        now = self.now()
+        self._disputes.append(NameDispute(newcomer, holder, wanted, now, now, greet))
         holder.port.ask_for_proof()
 
     def _settle_disputes(self, now: float) -> None:
-        for dispute in self._disputes[:]:
+        # The newest first: after a reboot it is the one that is alive.
+        for dispute in self._disputes[::-1]:
             if self._is_settled(dispute, now):
                 self._disputes.remove(dispute)
 
@@ -297,18 +299,19 @@ class Gateway:
         if current is None:
             newcomer.name_settled(wanted, greet=dispute.greet)
             return True
-        if current is not holder:
+        if current is not holder and now - dispute.since < self.limits.name_probe:
             # Somebody else came first: ask that one.
             dispute.holder, dispute.asked_at = current, now
             current.port.ask_for_proof()
             return False
-        if holder.port.last_proof() > dispute.asked_at:
+        # Nobody waits for one holder after the other: a crowd of silent ones could go on for long.
+        if current is not holder or holder.port.last_proof() > dispute.asked_at:
             name = self.hub.free_name(member, wanted, self.tokens.is_claimed)
             log(
                 logging.WARNING,
                 "two_devices_one_name",
                 name=wanted,
-                address=holder.address,
+                address=current.address,
                 newcomer=member.address,
                 becomes=name,
             )

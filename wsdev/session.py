@@ -94,6 +94,8 @@ class Session(ABC):
         due: No call of :meth:`tick` before this time can have any effect.
         last_received: When the peer last gave a sign of life.
         bytes_received, messages_received: Totals.
+        charged: Messages, control frames and empty fragments: all that costs us work for next to
+            no bytes of the peer's, and so counts against its budget.
     """
 
     __slots__ = (
@@ -106,6 +108,7 @@ class Session(ABC):
         "_text_parts",
         "_ws",
         "bytes_received",
+        "charged",
         "due",
         "last_received",
         "messages_received",
@@ -122,6 +125,7 @@ class Session(ABC):
         self.due = now + policy.limits.handshake_timeout
         self.bytes_received = 0
         self.messages_received = 0
+        self.charged = 0
         self._ws = None
         self._out: list[bytes] = []
         self._parts: bytearray | None = None
@@ -292,6 +296,8 @@ class Session(ABC):
 
     def _take(self, frame: WireFrame, events: list[Event], now: float) -> None:
         opcode = frame.opcode
+        if not frame.data or opcode >= Opcode.CLOSE:
+            self.charged += 1
         if opcode is Opcode.TEXT or opcode is Opcode.BINARY:
             if frame.fin:
                 self._take_message(opcode is Opcode.TEXT, frame.data, events, now)
@@ -326,6 +332,8 @@ class Session(ABC):
     ) -> None:
         self.messages_received += 1
         data = bytes(payload)
+        if data:
+            self.charged += 1
         if not is_text:
             events.append(BinaryReceived(data, self._announced))
             self._announced = None
