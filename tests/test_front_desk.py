@@ -580,3 +580,10 @@ async def test_upgrade_is_short_and_the_gateway_never_speaks_first(tmp_path: Pat
         assert names == [b"Upgrade", b"Connection", b"Sec-WebSocket-Accept"]
         await device.send({"type": "ping", "timestamp": 1})
         assert (await device.receive())["type"] == "pong"
+
+
+async def test_method_that_is_no_word_is_refused_too(tmp_path: Path) -> None:
+    async with running_gateway(tmp_path) as gateway:
+        for method in ("M-SEARCH", "A" * 20):
+            answer = await gateway.get("/healthz", method=method)
+            assert (answer.status, answer.header("Allow")) == (405, "GET, HEAD")

@@ -626,3 +626,11 @@ def test_book_whose_tables_are_gone_is_refused(tmp_path: Path) -> None:
     db.execute("DROP TABLE tokens")
     db.close()
     assert isinstance(failure(lambda: TokenBook.open(tmp_path)), TokenBookError)
+
+
+def test_token_whose_grace_is_over_can_still_be_revoked(book: TokenBook, clock: Clock) -> None:
+    old, _ = book.create("pico", name="kitchen")
+    book.rotate("kitchen", grace=10)
+    clock.now += 11
+    assert [record.id for record in book.revoke(old.id)] == [old.id]
+    assert book.revoke(old.id) == []

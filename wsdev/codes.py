@@ -119,7 +119,7 @@ REFUSALS: Final[dict[str, RefusalKind]] = {
         400, "The request is not HTTP that this gateway reads.", "Look at the raw request."
     ),
     "no_host": RefusalKind(
-        400, "An HTTP/1.1 request needs a Host header.", "Add Host: <address>:<port>."
+        400, "An HTTP/1.1 request needs exactly one Host header.", "Add Host: <address>:<port>."
     ),
     "bad_upgrade": RefusalKind(
         400,

@@ -113,6 +113,8 @@ class FrontDesk:
         Args:
             check_upgrade: Gives the refusal's code for a request that is no WebSocket upgrade.
         """
+        if request.method not in {"GET", "HEAD"}:
+            return self.refuse("method_not_allowed", visitor, request)
         hosts = request.headers.get_all("Host")
         if len(hosts) > 1 or (not hosts and request.protocol == "HTTP/1.1"):
             return self.refuse("no_host", visitor, request)

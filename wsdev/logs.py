@@ -19,7 +19,6 @@ from wsdev.sanitize import printable
 from wsdev.token_format import PREFIX
 
 LOGGER: Final = logging.getLogger("wsdev")
-LEVELS: Final = ("debug", "info", "warning", "error")
 
 _FIELDS = "wsdev_fields"
 _COLOURS: Final = {logging.WARNING: "33", logging.ERROR: "31", logging.CRITICAL: "31"}

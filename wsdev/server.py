@@ -23,6 +23,7 @@ from wsdev.hub import Hub, Member
 from wsdev.interfaces import BACKLOG
 from wsdev.link import Link
 from wsdev.logs import LOGGER, log
+from wsdev.quotas import SiteKey, site_key
 from wsdev.session import SessionPolicy
 from wsdev.settings import ServeSettings
 from wsdev.tokens import TokenBook
@@ -126,9 +127,9 @@ class Gateway:
             self.limits, wall_clock=wall_clock, compression=settings.compression
         )
         self.desk = FrontDesk(settings, tokens, clock=clock, wall_clock=wall_clock)
-        self._max_connections = self.limits.connections or max_connections
+        self._max_connections = min(self.limits.connections or max_connections, max_connections)
         self._connections: dict[Connection, None] = {}
-        self._per_peer: Counter[object] = Counter()
+        self._per_peer: Counter[SiteKey] = Counter()
         self._throttled: dict[Connection, float] = {}
         self._disputes: list[NameDispute] = []
         self._book_due = clock()
@@ -211,12 +212,13 @@ class Gateway:
         self._connections[connection] = None
         self._empty.clear()
         peer = connection.visitor.address
-        self._per_peer[peer] += 1
+        site = site_key(peer)
+        self._per_peer[site] += 1
         if full:
             return "full"
         cap = self.limits.connections_per_address
         exempt = peer.is_loopback or any(peer in net for net in self._settings.trusted_proxy)
-        if cap and not exempt and self._per_peer[peer] > cap:
+        if cap and not exempt and self._per_peer[site] > cap:
             return "too_many_connections"
         return None
 
@@ -224,9 +226,10 @@ class Gateway:
         """A socket is gone."""
         del self._connections[connection]
         self._throttled.pop(connection, None)
-        self._per_peer[connection.visitor.address] -= 1
-        if not self._per_peer[connection.visitor.address]:
-            del self._per_peer[connection.visitor.address]
+        site = site_key(connection.visitor.address)
+        self._per_peer[site] -= 1
+        if not self._per_peer[site]:
+            del self._per_peer[site]
         if not self._connections:
             self._empty.set()
 

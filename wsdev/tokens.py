@@ -247,7 +247,7 @@ class TokenBook:
                 characters of one token, or its whole text; taken in this order.
 
         Returns:
-            The tokens that were live until now; none when all had ended before.
+            The tokens that were not revoked until now; none when all had been before.
 
         Raises:
             TokenBookError: ``target`` is nothing in this book (code ``no_such_token``) or several
@@ -256,7 +256,8 @@ class TokenBook:
             UnknownToken: ``target`` is a token that is not in this book.
         """
         with self._writing() as now:
-            ended = [record.id for record in self._live(self._named(target))]
+            # A token whose grace is over too: links that it opened may still be there.
+            ended = [record.id for record in self._named(target) if record.revoked is None]
             self._file.revoke(ended, now)
         return [self._by_id[token_id] for token_id in ended]
 

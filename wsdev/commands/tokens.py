@@ -28,7 +28,8 @@ app = typer.Typer(
 TargetArgument = Annotated[
     str,
     typer.Argument(
-        metavar="TOKEN", help="Id (t-3f9a2c), device name, class, or the token's last characters."
+        metavar="TOKEN",
+        help="Id (t-3f9a2c), device name, class, or the token's last four characters.",
     ),
 ]
 BareOption = Annotated[
