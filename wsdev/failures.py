@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import socket
 import ssl
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 import httpx
@@ -123,3 +123,13 @@ class _Refusal(msgspec.Struct):
     hint: str
     request_id: str
     paths: list[str] = []
+
+
+def no_token_error(device_class: str | None, listed: Iterable[str]) -> NotAllowed:
+    """The gateway hands out tokens of the ``listed`` classes, but none that was asked for."""
+    wanted = f" for the class {device_class}" if device_class else ""
+    return NotAllowed(
+        f"the gateway hands out no token{wanted}",
+        f"its classes are: {', '.join(map(printable, listed))}",
+        code="no_token",
+    )

@@ -17,6 +17,7 @@ from wsdev import client
 from wsdev.codes import REFUSALS, explain_close, may_come_back
 from wsdev.errors import LinkCut, NotAllowed, PathError, ProtocolViolation, TokenRefused, WsdevError
 from wsdev.events import BadMessageReceived, Closed, MessageReceived, PongReceived
+from wsdev.failures import no_token_error
 from wsdev.limits import Limits
 from wsdev.protocol import (
     ESP32CAM,
@@ -145,12 +146,7 @@ async def fetch_token(target: Target) -> str:
     listed = await client.fetch_tokens(target.address, tls=target.tls, patience=target.patience)
     tokens = listed.get(target.device_class.name)
     if not tokens:
-        known = ", ".join(printable(name) for name in listed)
-        raise NotAllowed(
-            f"the gateway hands out no token for the class {target.device_class.name}",
-            f"its classes are: {known}",
-            code="no_token",
-        )
+        raise no_token_error(target.device_class.name, listed)
     return tokens[0]
 
 

@@ -17,7 +17,8 @@ from rich.text import Text
 
 from wsdev import client
 from wsdev.commands import visiting
-from wsdev.errors import NotAllowed, WsdevError
+from wsdev.errors import WsdevError
+from wsdev.failures import no_token_error
 from wsdev.sanitize import printable
 from wsdev.token_format import parse_token
 from wsdev.tokens import TokenBook, TokenRecord
@@ -64,13 +65,7 @@ def fetch(
     listed = asyncio.run(client.fetch_tokens(address, tls=tls, patience=limit))
     wanted = {name: found for name, found in listed.items() if device in (None, name) and found}
     if not wanted:
-        raise NotAllowed(
-            f"the gateway hands out no token for the class {device}"
-            if device
-            else "the gateway hands out no token",
-            f"its classes are: {', '.join(printable(name) for name in listed)}",
-            code="no_token",
-        )
+        raise no_token_error(device, listed)
     if quiet:
         typed = next(iter(wanted.values()))[0]
         sys.stdout.write(printable(typed) + "\n")
@@ -135,6 +130,10 @@ def show_book(book: TokenBook, *, as_json: bool) -> None:
     )
 
 
+def _holder(record: TokenRecord) -> str:
+    return f"the device {record.name}" if record.name else f"any {record.device_class}"
+
+
 def show_new(record: TokenRecord, token: str, *, quiet: bool, as_json: bool) -> None:
     """A token that was just made."""
     if quiet:
@@ -142,7 +141,7 @@ def show_new(record: TokenRecord, token: str, *, quiet: bool, as_json: bool) -> 
     elif as_json:
         _print_json({**_facts(record, time.time()), "token": token})
     else:
-        who = f"the device {record.name}" if record.name else f"any {record.device_class}"
+        who = _holder(record)
         console = _console()
         console.print(f"{record.id}: for {who}")
         console.print(Text(token, style="bold"))
@@ -180,5 +179,5 @@ def check(text: str, open_book: Callable[[], TokenBook], *, as_json: bool) -> No
     if as_json:
         _print_json({"verdict": "good", **_facts(record, time.time())})
     else:
-        who = f"the device {record.name}" if record.name else f"any {record.device_class}"
+        who = _holder(record)
         sys.stdout.write(f"good: {record.id}, for {who}, {record.state(time.time())}\n")
