@@ -9,6 +9,7 @@ WsdevError
 │   ├── CertificateError
 │   ├── AlreadyRunning
 │   ├── TokenBookError
+│   ├── JournalError
 │   └── TokenCheckFailed: the verdicts of ``wsdev tokens check``
 │       ├── MistypedToken
 │       ├── UnknownToken
@@ -62,6 +63,7 @@ class ExitCode(enum.IntEnum):
     CERTIFICATE = 23
     ALREADY_RUNNING = 24
     TOKEN_BOOK = 25
+    JOURNAL = 26
     TOKEN_MISTYPED = 30
     TOKEN_UNKNOWN = 31
     TOKEN_RETIRED = 32
@@ -87,6 +89,7 @@ EXIT_CODE_MEANINGS: dict[ExitCode, str] = {
     ExitCode.CERTIFICATE: "serve: the certificate or key cannot be used",
     ExitCode.ALREADY_RUNNING: "serve: another gateway uses this state folder",
     ExitCode.TOKEN_BOOK: "the token book cannot be read or has no such entry",
+    ExitCode.JOURNAL: "the journal is missing, cannot be read, or is a newer wsdev's",
     ExitCode.TOKEN_MISTYPED: "tokens check: mistyped or cut",
     ExitCode.TOKEN_UNKNOWN: "tokens check: well formed, but not in this book",
     ExitCode.TOKEN_RETIRED: "tokens check: revoked or retired",
@@ -166,6 +169,13 @@ class TokenBookError(LocalError):
 
     exit_code = ExitCode.TOKEN_BOOK
     code = "token_book"
+
+
+class JournalError(LocalError):
+    """The journal is missing, damaged, of a newer wsdev, or its disk does not take more."""
+
+    exit_code = ExitCode.JOURNAL
+    code = "journal"
 
 
 class TokenCheckFailed(LocalError):

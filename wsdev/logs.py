@@ -7,7 +7,6 @@ look of a token is cut here too: people put tokens into paths, names and message
 from __future__ import annotations
 
 import logging
-import re
 import sys
 import time
 from datetime import UTC, datetime
@@ -16,16 +15,13 @@ from typing import Any, Final, TextIO
 import msgspec
 
 from wsdev.sanitize import printable
-from wsdev.token_format import PREFIX
+from wsdev.token_format import without_tokens
 
 LOGGER: Final = logging.getLogger("wsdev")
 
 _FIELDS = "wsdev_fields"
 _COLOURS: Final = {logging.WARNING: "33", logging.ERROR: "31", logging.CRITICAL: "31"}
 _EVENT_COLOURS: Final = {"connected": "32", "disconnected": "36", "refused": "33"}
-
-# Mistyped and cut ones as well: what is left of the random part is no use to anybody.
-_TOKEN = re.compile(rf"{PREFIX}[A-Za-z0-9_-]{{12,}}")
 
 
 def log(level: int, event: str, /, **fields: Any) -> None:
@@ -62,10 +58,7 @@ def _clean(value: Any) -> Any:
         return value
     if isinstance(value, float):
         return round(value, 6)
-    text = str(value)
-    if PREFIX in text:
-        text = _TOKEN.sub(f"{PREFIX}…", text)
-    return printable(text)
+    return printable(without_tokens(str(value)))
 
 
 def _parts(record: logging.LogRecord) -> tuple[str, dict[str, Any]]:

@@ -18,11 +18,17 @@ from dataclasses import astuple, dataclass, field
 from pathlib import Path
 from typing import Final, Literal
 
-from wsdev.errors import LocalError, StateFolderError, TokenBookError
+from wsdev.errors import TokenBookError
 from wsdev.sanitize import printable
+from wsdev.sqlite_files import FileKind
 
 FILE_NAME: Final = "tokens.db"
 
+_KIND: Final = FileKind(
+    "token book",
+    TokenBookError,
+    "put a backup in its place, or move it away: the next start makes new tokens",
+)
 _APPLICATION_ID: Final = 0x77736474  # "wsdt"
 _VERSION: Final = 1
 _BUSY_TIMEOUT: Final = 0.5
@@ -141,7 +147,7 @@ class TokenFile:
                 wsdev (``newer``), or ``damaged``; the file is left as it is.
         """
         self._path = path
-        with _explained(path), contextlib.ExitStack() as undo:
+        with _KIND.explained(path), contextlib.ExitStack() as undo:
             if not path.exists():
                 raise TokenBookError(
                     f"there is no token book in {printable(str(path.parent))}",
@@ -179,7 +185,7 @@ class TokenFile:
                 code="newer",
             )
         if version != _VERSION or self._db.execute("PRAGMA quick_check(1)").fetchone() != ("ok",):
-            raise _damaged(where)
+            raise _KIND.damaged(self._path)
 
     def close(self) -> None:
         """Let go of the file."""
@@ -187,18 +193,18 @@ class TokenFile:
 
     def changes(self) -> int:
         """A number that differs after another process wrote; costs some microseconds."""
-        with _explained(self._path):
+        with _KIND.explained(self._path):
             return self._pragma("data_version")
 
     def records(self) -> list[TokenRecord]:
         """All records in the order of their creation."""
-        with _explained(self._path):
+        with _KIND.explained(self._path):
             rows = self._db.execute(f"SELECT {_COLUMNS} FROM tokens ORDER BY sequence").fetchall()
         return [TokenRecord(row[0], TokenKind(row[1]), *row[2:]) for row in rows]
 
     def window(self) -> HandoutWindow:
         """The hand-out window as it was last set."""
-        with _explained(self._path):
+        with _KIND.explained(self._path):
             return HandoutWindow(
                 *self._db.execute("SELECT opened, closes FROM handout_window").fetchone()
             )
@@ -206,7 +212,7 @@ class TokenFile:
     @contextlib.contextmanager
     def writing(self) -> Iterator[None]:
         """One transaction: on disk when the block ends, as if never begun when it raises."""
-        with _explained(self._path), self._db:
+        with _KIND.explained(self._path), self._db:
             self._db.execute("BEGIN IMMEDIATE")
             yield
 
@@ -259,7 +265,7 @@ def make_token_file(path: Path) -> bool:
     Raises:
         StateFolderError: the folder cannot be made or written.
     """
-    with _explained(path), contextlib.ExitStack() as undo:
+    with _KIND.explained(path), contextlib.ExitStack() as undo:
         if path.exists():
             return False
         if not path.parent.exists():
@@ -276,50 +282,3 @@ def make_token_file(path: Path) -> bool:
         except FileExistsError:
             return False
         return True
-
-
-@contextlib.contextmanager
-def _explained(path: Path) -> Iterator[None]:
-    """Raise errors of SQLite and of the file system as what they mean for the operator."""
-    try:
-        yield
-    except OSError as exc:
-        raise _unusable(path, exc.strerror or type(exc).__name__) from exc
-    except sqlite3.ProgrammingError:
-        raise
-    except sqlite3.DatabaseError as exc:
-        raise _explain(exc, path) from exc
-
-
-def _explain(exc: sqlite3.DatabaseError, path: Path) -> LocalError:
-    where = printable(str(path))
-    # The low byte is the primary result code, https://sqlite.org/rescode.html
-    match exc.sqlite_errorcode & 0xFF:
-        case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
-            return TokenBookError(
-                f"another process is writing to {where}", "try again in a moment", code="busy"
-            )
-        case sqlite3.SQLITE_FULL:
-            return TokenBookError(f"the disk of {where} is full", "free some space", code="full")
-        case sqlite3.SQLITE_CORRUPT | sqlite3.SQLITE_NOTADB:
-            return _damaged(where)
-        case sqlite3.SQLITE_CANTOPEN | sqlite3.SQLITE_READONLY | sqlite3.SQLITE_PERM:
-            return _unusable(path, str(exc))
-    return TokenBookError(
-        f"{where} cannot be used: {printable(str(exc))}", "look at the disk and the file system"
-    )
-
-
-def _damaged(where: str) -> TokenBookError:
-    return TokenBookError(
-        f"{where} is damaged or not a token book",
-        "put a backup in its place, or move it away: the next start makes new tokens",
-        code="damaged",
-    )
-
-
-def _unusable(path: Path, reason: str) -> StateFolderError:
-    return StateFolderError(
-        f"the state folder {printable(str(path.parent))} cannot be used: {printable(reason)}",
-        "give this user the right to write there, or name another folder with --state",
-    )

@@ -30,6 +30,9 @@ _RANDOM_BYTES: Final = 16
 _RANDOM_LENGTH: Final = 22  # 62**22 > 2**128
 _CHECKSUM_LENGTH: Final = 6  # 62**6 > 2**32
 
+# Mistyped and cut ones as well: what is left of the random part is no use to anybody.
+_LOOKS_LIKE_ONE = re.compile(rf"{PREFIX}[A-Za-z0-9_-]{{12,}}")
+
 _FORM = re.compile(
     rf"(?P<checked>{PREFIX}(?P<device_class>.+)_[0-9A-Za-z]{{{_RANDOM_LENGTH}}})"
     rf"(?P<checksum>[0-9A-Za-z]{{{_CHECKSUM_LENGTH}}})"
@@ -88,6 +91,11 @@ def parse_token(text: str) -> ParsedToken:
             "copy the whole token again",
         )
     return ParsedToken(text, form["device_class"])
+
+
+def without_tokens(text: str) -> str:
+    """``text`` with all that looks like a token cut to its prefix: fit for a log or a journal."""
+    return _LOOKS_LIKE_ONE.sub(f"{PREFIX}…", text) if PREFIX in text else text
 
 
 def fingerprint(text: str) -> bytes:

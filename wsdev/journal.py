@@ -1,0 +1,320 @@
+"""The journal: every connection, refusal and message on disk, and an ack means on disk.
+
+The event loop puts things into a queue; one thread writes them in groups, a transaction each, and
+reports back what is on disk. A group is closed after 20 ms, at 500 rows, or as soon as nothing more
+comes. When the disk is full or stalls, the group is tried again until it is written: nothing is
+given up, nothing is acknowledged, and the queue, being bounded, makes the devices wait.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final, Protocol, Self
+
+from wsdev import __version__
+from wsdev.errors import LocalError
+from wsdev.journal_file import JournalFile, Recovered
+from wsdev.journal_group import Group, Happening, Message, Sender, SessionKey
+from wsdev.journal_schema import JOURNAL, PICTURES_FOLDER, SetAside
+from wsdev.picture_store import PictureStore
+from wsdev.protocol import MessageId
+from wsdev.records import ACKNOWLEDGED, PicturesKept, Refusal, SessionEnd, SessionStart
+from wsdev.resends import MOST, ResendWindows
+from wsdev.retention import Retention
+
+GROUP_ROWS: Final = 500
+GROUP_SECONDS: Final = 0.02
+_GROUP_SLICES: Final = 5
+
+QUEUE_ROWS: Final = 65_536
+"""Rows that may wait for the disk, some 500 bytes each."""
+
+QUEUE_BYTES: Final = 64 * 1024 * 1024
+
+RETRY_SECONDS: Final = 0.5
+"""Between two tries to write what the disk did not take."""
+
+_IDLE_SECONDS: Final = 1.0
+
+
+class Journal(Protocol):
+    """Where everything is recorded. Called on the event loop; no call waits.
+
+    Things get their order from the order of the calls.
+    """
+
+    @property
+    def trouble(self) -> str:
+        """Why nothing can be recorded now; empty when all is well."""
+
+    @property
+    def is_full(self) -> bool:
+        """Whether so much waits to be recorded that no more should be taken in."""
+
+    def start_session(self, start: SessionStart) -> SessionKey:
+        """A device is let in."""
+
+    def rename_session(self, session: SessionKey, device: str) -> None:
+        """A device has another name."""
+
+    def end_session(self, session: SessionKey, end: SessionEnd) -> None:
+        """A device is gone."""
+
+    def refuse(self, refusal: Refusal) -> None:
+        """A request was refused. Left out, and counted, when the journal is full."""
+
+    def record(
+        self,
+        session: SessionKey,
+        kind: int,
+        data: bytes,
+        message_id: MessageId | None,
+        sender: Sender | None,
+    ) -> None:
+        """A message.
+
+        Args:
+            kind: A number of :mod:`wsdev.records`.
+            data: UTF-8, but for the binary kinds.
+            sender: Is told once it is on disk. The same acknowledged message of the same device,
+                sent again, is told and not recorded.
+        """
+
+
+Notify = Callable[..., object]
+"""Calls a function with arguments on the event loop, as ``loop.call_soon_threadsafe`` does."""
+
+OnCommit = Callable[[float, int], None]
+"""Is told, in the writer's thread, the seconds and the rows of each commit."""
+
+
+class FileJournal:
+    """The journal in a file of the state folder.
+
+    Attributes:
+        set_aside: What was in the file's place, if it was no journal.
+        recovered: What an earlier run had left open.
+        left_out: Refusals that were not recorded, for want of room.
+        rows, bytes: What waits to be recorded.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        wall_clock: Callable[[], float] = time.time,
+        full_sync: bool = True,
+        keep: float = 0.0,
+        most: int = 0,
+        pictures: PicturesKept = PicturesKept(),  # noqa: B008  (immutable)
+        record_bytes: int = 64 * 1024,
+        on_commit: OnCommit | None = None,
+    ) -> None:
+        """Open or make the journal, and end what a crash left open.
+
+        Args:
+            keep: Seconds that things are kept; 0 for ever.
+            most: Bytes of the file and its pictures; 0 for any size.
+            record_bytes: Bytes that are kept of a text that is not acknowledged.
+
+        Raises:
+            JournalError: a newer wsdev's, or the disk is full.
+            StateFolderError: no right to read or write there.
+        """
+        self._wall_clock = wall_clock
+        self._record_bytes = record_bytes
+        self._on_commit = on_commit
+        self._file = JournalFile(folder, full_sync=full_sync)
+        self.set_aside: SetAside | None = self._file.set_aside
+        with JOURNAL.explained(self._file.path):
+            self._sequence = self._file.last_sequence()
+            self.recovered = self._start_run()
+            store = PictureStore(folder / PICTURES_FOLDER, pictures, self._file.camera_of)
+        self._pictures = store
+        self._retention = Retention(self._file, store, keep=keep, most=most, clock=time.monotonic)
+        self._windows = ResendWindows(lambda name: self._file.resendable(ACKNOWLEDGED, name, MOST))
+        self.rows = self.bytes = self.left_out = 0
+        self._queue: deque[Message | Happening] = deque()
+        self._in_hand = 0
+        self._wake = threading.Event()
+        self._idle = self._housework = False
+        self._closing = threading.Event()
+        self._recording_trouble = self._keeping_trouble = ""
+        self._notify: Notify | None = None
+        self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
+
+    def _start_run(self) -> Recovered:
+        when = self._now()
+        with self._file.writing():
+            recovered = self._file.lose_open(self._sequence + 1)
+            self._sequence += recovered.rows + 1
+            self._file.start_run(self._sequence, when, __version__)
+            self._file.mark_times(self._sequence, self._sequence, when, when)
+        return recovered
+
+    def start(self, notify: Notify) -> Self:
+        """Begin to write."""
+        self._notify = notify
+        self._thread.start()
+        return self
+
+    def close(self, patience: float = 10.0) -> int:
+        """Write what waits, and let go of the file.
+
+        Args:
+            patience: Seconds for a disk that does not take it.
+
+        Returns:
+            How much was not recorded, and so was never acknowledged.
+        """
+        self._add(lambda group: group.end_run(self._now()))
+        self._closing.set()
+        self._wake.set()
+        if self._notify is None:
+            self._thread.start()
+        self._thread.join(patience)
+        return self._in_hand + len(self._queue)
+
+    # On the event loop
+
+    @property
+    def trouble(self) -> str:
+        """Why nothing can be recorded now, or nothing old be deleted; empty when all is well."""
+        return self._recording_trouble or self._keeping_trouble
+
+    @property
+    def is_full(self) -> bool:
+        """Whether so much waits to be recorded that no more should be taken in."""
+        return self.rows >= QUEUE_ROWS or self.bytes >= QUEUE_BYTES
+
+    def start_session(self, start: SessionStart) -> SessionKey:
+        """A device is let in."""
+        session = SessionKey(start.device)
+        when = self._now()
+        self._add(lambda group: group.start_session(session, when, start))
+        return session
+
+    def rename_session(self, session: SessionKey, device: str) -> None:
+        """A device has another name."""
+        self._add(lambda group: group.rename_session(session, device))
+
+    def end_session(self, session: SessionKey, end: SessionEnd) -> None:
+        """A device is gone."""
+        when = self._now()
+        self._add(lambda group: group.end_session(session, when, end))
+
+    def refuse(self, refusal: Refusal) -> None:
+        """A request was refused."""
+        if self.is_full:
+            self.left_out += 1
+            return
+        when = self._now()
+        self._add(lambda group: group.refuse(when, refusal))
+
+    def record(
+        self,
+        session: SessionKey,
+        kind: int,
+        data: bytes,
+        message_id: MessageId | None,
+        sender: Sender | None,
+    ) -> None:
+        """A message."""
+        self.bytes += len(data)
+        self._add((session, kind, message_id, data, self._now(), sender))
+
+    def _add(self, thing: Message | Happening) -> None:
+        self.rows += 1
+        self._queue.append(thing)
+        if self._idle:
+            self._wake.set()
+
+    def _now(self) -> int:
+        return int(self._wall_clock() * 1000)
+
+    def _settle(self, rows: int, group: Group) -> None:
+        """Tell the senders what is on disk."""
+        self.rows -= rows
+        self.bytes -= group.size
+        for sender, told in group.told.items():
+            sender.recorded(told.rows, told.size, told.ids)
+
+    # In the writer's thread
+
+    def _run(self) -> None:
+        while True:
+            things = self._gather()
+            if things and not self._commit(things):
+                break
+            if self._closing.is_set() and not self._queue:
+                break
+            self._keep_house()
+        with contextlib.suppress(LocalError), JOURNAL.explained(self._file.path):
+            self._file.close()
+
+    def _gather(self) -> list[Message | Happening]:
+        """The next group; empty if there was nothing for a while."""
+        queue = self._queue
+        if not queue:
+            # In this order: what comes after the look finds us idle and wakes us.
+            self._idle = True
+            if not queue and not self._closing.is_set():
+                self._wake.wait(_IDLE_SECONDS if not self._housework else 0)
+            self._idle = False
+            self._wake.clear()
+        size = len(queue)
+        for _ in range(_GROUP_SLICES):
+            if not 0 < size < GROUP_ROWS or self._closing.is_set():
+                break
+            time.sleep(GROUP_SECONDS / _GROUP_SLICES)
+            if len(queue) == size:
+                break
+            size = len(queue)
+        return [queue.popleft() for _ in range(min(size, GROUP_ROWS))]
+
+    def _commit(self, things: list[Message | Happening]) -> bool:
+        """Write a group, however long that takes; False if it was given up, on closing."""
+        self._in_hand = len(things)
+        while True:
+            try:
+                group = self._write(things)
+            except LocalError as error:
+                self._recording_trouble = error.cause
+            else:
+                break
+            if self._closing.wait(RETRY_SECONDS):
+                return False
+        self._recording_trouble = ""
+        self._in_hand = 0
+        self._sequence = group.sequence
+        group.committed()
+        assert self._notify is not None
+        with contextlib.suppress(RuntimeError):  # the loop has ended: nobody waits for an ack
+            self._notify(self._settle, len(things), group)
+        return True
+
+    def _write(self, things: list[Message | Happening]) -> Group:
+        group = Group(self._sequence, self._windows, self._pictures, self._record_bytes)
+        started = time.perf_counter()
+        with JOURNAL.explained(self._file.path):
+            group.fill(things)
+            with self._file.writing():
+                group.write(self._file)
+        if self._on_commit is not None:
+            self._on_commit(time.perf_counter() - started, len(things))
+        return group
+
+    def _keep_house(self) -> None:
+        try:
+            with JOURNAL.explained(self._file.path):
+                self._housework = self._retention.step(self._now())
+        except LocalError as error:
+            self._keeping_trouble = error.cause
+            self._housework = False
+        else:
+            self._keeping_trouble = ""

@@ -1,0 +1,336 @@
+"""The journal's file as its one writer has it: rows in, in transactions; old rows out, in steps.
+
+Sequence numbers are given by the caller, in the order in which things happened.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from typing import Final
+
+from wsdev.journal_schema import FILE_NAME, JOURNAL, SetAside, open_for_writing
+from wsdev.protocol import MessageId
+from wsdev.records import Refusal, SessionEnd, SessionStart
+
+PlainRow = tuple[int, int, int, int, MessageId | None, str]
+"""A message that is whole in its body: sequence, session, time, kind, id, body."""
+
+_ROWS_AT_ONCE: Final = 50
+"""Rows in one statement. The GIL is handed over at each statement, not at each row, which else
+takes ten times as long beside a busy event loop."""
+
+_BLOCK: Final = 1000
+"""Sequence numbers in a block: what a search by time looks at too much, and retention keeps."""
+
+_WAL_LEFT: Final = 16 * 1024 * 1024
+_TAIL: Final = 100_000
+"""Rows at the end that are looked through at a start: a third of a second."""
+
+_TAIL_OF_SESSION: Final = 20_000
+"""Rows before a device's last message that are looked through for what it may send again."""
+
+
+def _insert(rows: int) -> str:
+    values = ", ".join(["(?, ?, ?, ?, ?, ?)"] * rows)
+    # The columns left out are NULL; to bind them would double the time.
+    return f"INSERT INTO messages (sequence, session, time, kind, id, body) VALUES {values}"
+
+
+_INSERT_MANY: Final = _insert(_ROWS_AT_ONCE)
+_INSERT_ONE: Final = _insert(1)
+
+
+@dataclass(frozen=True, slots=True)
+class Recovered:
+    """What an earlier run left open: how many sessions, and the numbers that their ends took."""
+
+    sessions: int
+    rows: int
+
+
+class JournalFile:
+    """The open journal. Use from one thread at a time.
+
+    Every method can raise :class:`~wsdev.errors.JournalError` (disk full, damaged, busy) or
+    :class:`~wsdev.errors.StateFolderError`.
+    """
+
+    def __init__(self, folder: Path, *, full_sync: bool = True) -> None:
+        """Open or make the journal of a state folder.
+
+        Args:
+            full_sync: Each commit is on the disk before it returns. Without, a power cut (not a
+                crash of the program) can take the latest ones.
+        """
+        self.path = folder / FILE_NAME
+        self._db, self.set_aside = open_for_writing(self.path)
+        self._block: int | None = None
+        with JOURNAL.explained(self.path):
+            self._db.execute(f"PRAGMA synchronous = {'FULL' if full_sync else 'NORMAL'}")
+            self._db.execute(f"PRAGMA journal_size_limit = {_WAL_LEFT}")
+
+    set_aside: SetAside | None
+
+    def close(self) -> None:
+        """Let go of the file; what is in its WAL goes into it."""
+        self._db.close()
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[None]:
+        """One transaction: on disk when the block ends, as if never begun when it raises."""
+        block = self._block
+        try:
+            with JOURNAL.explained(self.path), self._db:
+                self._db.execute("BEGIN IMMEDIATE")
+                yield
+        except BaseException:
+            self._block = block
+            raise
+
+    def last_sequence(self) -> int:
+        """The highest sequence number so far; 0 in an empty journal."""
+        columns = [
+            ("sequence", "runs"), ("end_sequence", "runs"),
+            ("sequence", "sessions"), ("end_sequence", "sessions"),
+            ("sequence", "refusals"), ("sequence", "messages"),
+        ]  # fmt: skip
+        with JOURNAL.explained(self.path):
+            values = [
+                self._db.execute(f"SELECT max({column}) FROM {table}").fetchone()[0]
+                for column, table in columns
+            ]
+        return max((value for value in values if value is not None), default=0)
+
+    # Only inside `writing`.
+
+    def start_run(self, sequence: int, when: int, version: str) -> None:
+        """A gateway starts."""
+        self._db.execute(
+            "INSERT INTO runs (sequence, started, version) VALUES (?, ?, ?)",
+            (sequence, when, version),
+        )
+
+    def end_run(self, sequence: int, when: int, how: str) -> None:
+        """The gateway that started last ends: ``stopped`` or ``lost``."""
+        self._db.execute(
+            "UPDATE runs SET end_sequence = ?, ended = ?, how = ?"
+            " WHERE sequence = (SELECT max(sequence) FROM runs) AND end_sequence IS NULL",
+            (sequence, when, how),
+        )
+
+    def start_session(self, sequence: int, when: int, start: SessionStart) -> None:
+        """A device is let in; ``sequence`` is the session's key from now on."""
+        self._db.execute(
+            "INSERT INTO sessions (sequence, started, session, device, device_class, address, via,"
+            " user_agent, token) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                sequence, when, start.session, start.device, start.device_class, start.address,
+                start.via, start.user_agent, start.token,
+            ),
+        )  # fmt: skip
+
+    def rename_session(self, session: int, device: str) -> None:
+        """The device of a session has another name."""
+        self._db.execute("UPDATE sessions SET device = ? WHERE sequence = ?", (device, session))
+
+    def end_session(
+        self, session: int, sequence: int, when: int, end: SessionEnd, last_message: int | None
+    ) -> None:
+        """A device is gone."""
+        self._db.execute(
+            "UPDATE sessions SET end_sequence = ?, ended = ?, code = ?, reason = ?, closed_by = ?,"
+            " seconds = ?, messages_in = ?, bytes_in = ?, messages_out = ?, bytes_out = ?,"
+            " median_rtt = ?, last_message = ? WHERE sequence = ?",
+            (
+                sequence, when, end.code, end.reason, end.closed_by, end.seconds, end.messages_in,
+                end.bytes_in, end.messages_out, end.bytes_out, end.median_rtt, last_message,
+                session,
+            ),
+        )  # fmt: skip
+
+    def add_refusal(self, sequence: int, when: int, refusal: Refusal) -> None:
+        """A request was refused."""
+        self._db.execute(
+            "INSERT INTO refusals (sequence, time, request_id, address, via, path, code, status,"
+            " token_tail, user_agent) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                sequence, when, refusal.request_id, refusal.address, refusal.via, refusal.path,
+                refusal.code, refusal.status, refusal.token_tail, refusal.user_agent,
+            ),
+        )  # fmt: skip
+
+    def add_messages(self, rows: Sequence[PlainRow]) -> None:
+        """Messages whose whole text is their body."""
+        done = 0
+        while len(rows) - done >= _ROWS_AT_ONCE:
+            chunk = rows[done : done + _ROWS_AT_ONCE]
+            self._db.execute(_INSERT_MANY, tuple(chain.from_iterable(chunk)))
+            done += _ROWS_AT_ONCE
+        self._db.executemany(_INSERT_ONE, rows[done:])
+
+    def add_message(
+        self,
+        row: tuple[int, int, int, int, MessageId | None, str | None],
+        size: int,
+        sha256: bytes | None,
+        picture: str | None,
+    ) -> None:
+        """A message that is cut, or binary.
+
+        Args:
+            row: As a plain row; without a body for binary.
+            size: Bytes that it had.
+            picture: Name of its file among the pictures.
+        """
+        self._db.execute(
+            "INSERT INTO messages (sequence, session, time, kind, id, body, size, sha256, picture)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (*row, size, sha256, picture),
+        )
+
+    def mark_times(self, first: int, last: int, earliest: int, latest: int) -> None:
+        """The rows from ``first`` to ``last`` happened between two times."""
+        if self._block is None:
+            (self._block,) = self._db.execute("SELECT max(sequence) FROM blocks").fetchone()
+        if self._block is None or last - self._block >= _BLOCK:
+            self._block = first
+        self._db.execute(
+            "INSERT INTO blocks VALUES (?1, ?2, ?3) ON CONFLICT (sequence) DO UPDATE"
+            " SET earliest = min(earliest, ?2), latest = max(latest, ?3)",
+            (self._block, earliest, latest),
+        )
+
+    # After a crash
+
+    def lose_open(self, first_sequence: int) -> Recovered:
+        """End the sessions and the run that a crash left open, from ``first_sequence`` on.
+
+        They end at the time of the last thing recorded: nobody knows better.
+        """
+        open_ones = self._db.execute(
+            "SELECT sequence, started FROM sessions WHERE end_sequence IS NULL ORDER BY sequence"
+        ).fetchall()
+        (open_runs,) = self._db.execute(
+            "SELECT count(*) FROM runs WHERE end_sequence IS NULL"
+        ).fetchone()
+        if not open_ones and not open_runs:
+            return Recovered(0, 0)
+        (lost_at,) = self._db.execute(
+            "SELECT max(latest) FROM blocks WHERE sequence = (SELECT max(sequence) FROM blocks)"
+        ).fetchone()
+        last_messages = dict(
+            self._db.execute(
+                "SELECT session, max(sequence) FROM messages WHERE sequence > ? GROUP BY session",
+                (first_sequence - _TAIL,),
+            )
+        )
+        self._db.executemany(
+            "UPDATE sessions SET end_sequence = ?, ended = ?, closed_by = 'lost',"
+            " reason = 'lost with the server', last_message = ? WHERE sequence = ?",
+            [
+                (first_sequence + number, max(lost_at, started), last_messages.get(key), key)
+                for number, (key, started) in enumerate(open_ones)
+            ],
+        )
+        self.end_run(first_sequence + len(open_ones), lost_at, "lost")
+        return Recovered(len(open_ones), len(open_ones) + 1)
+
+    def camera_of(self, sequence: int) -> str | None:
+        """The device whose picture is in the row of that number."""
+        with JOURNAL.explained(self.path):
+            row = self._db.execute(
+                "SELECT device FROM messages JOIN sessions ON sessions.sequence = session"
+                " WHERE messages.sequence = ? AND picture IS NOT NULL",
+                (sequence,),
+            ).fetchone()
+        return None if row is None else str(row[0])
+
+    def resendable(self, kinds: Iterable[int], device: str, limit: int) -> list[str]:
+        """The latest messages of a device that were acknowledged, oldest first."""
+        kept = ", ".join(map(str, kinds))
+        texts: list[str] = []
+        with JOURNAL.explained(self.path):
+            sessions = self._db.execute(
+                "SELECT sequence, last_message FROM sessions WHERE device = ?"
+                " AND last_message IS NOT NULL ORDER BY sequence DESC LIMIT 4",
+                (device,),
+            ).fetchall()
+            for session, last in sessions:
+                texts += [
+                    body
+                    for (body,) in self._db.execute(
+                        f"SELECT body FROM messages WHERE sequence BETWEEN ? AND ? AND session = ?"
+                        f" AND id IS NOT NULL AND kind IN ({kept})"
+                        " ORDER BY sequence DESC LIMIT ?",
+                        (max(session, last - _TAIL_OF_SESSION), last, session, limit - len(texts)),
+                    )
+                ]
+                if len(texts) >= limit:
+                    break
+        return texts[::-1]
+
+    # Keeping it small
+
+    def used_bytes(self) -> int:
+        """Bytes of the file that hold something."""
+        return (self._number("page_count") - self._number("freelist_count")) * self._page_size()
+
+    def free_pages(self) -> tuple[int, int]:
+        """Pages of the file that are free, and all."""
+        return self._number("freelist_count"), self._number("page_count")
+
+    def oldest_block(self) -> tuple[int, int] | None:
+        """Where the oldest block of rows ends, and its latest time; None if it is the only one."""
+        with JOURNAL.explained(self.path):
+            blocks = self._db.execute(
+                "SELECT sequence, latest FROM blocks ORDER BY sequence LIMIT 2"
+            ).fetchall()
+        return (blocks[1][0], blocks[0][1]) if len(blocks) == 2 else None
+
+    def drop_before(self, sequence: int, limit: int) -> tuple[int, list[str]]:
+        """Delete at most ``limit`` messages from before ``sequence``, the oldest first.
+
+        Once no message is left there, all else from before goes too, with the block.
+
+        Returns:
+            How many are gone, fewer than ``limit`` when it is done; and the pictures that the
+            caller now has to delete.
+        """
+        before = "SELECT sequence FROM messages WHERE sequence < ?1 ORDER BY sequence LIMIT ?2"
+        pictures = [
+            name
+            for (name,) in self._db.execute(
+                f"SELECT picture FROM messages WHERE sequence IN ({before})"
+                " AND picture IS NOT NULL",
+                (sequence, limit),
+            )
+        ]
+        gone = self._db.execute(
+            f"DELETE FROM messages WHERE sequence IN ({before})", (sequence, limit)
+        ).rowcount
+        if gone < limit:
+            for statement in (
+                "DELETE FROM refusals WHERE sequence < ?",
+                "DELETE FROM sessions WHERE end_sequence < ?",
+                "DELETE FROM runs WHERE end_sequence < ?",
+                "DELETE FROM blocks WHERE sequence < ?",
+            ):
+                self._db.execute(statement, (sequence,))
+        return gone, pictures
+
+    def give_back(self, pages: int) -> None:
+        """Shorten the file by at most so many free pages; outside of a transaction."""
+        with JOURNAL.explained(self.path):
+            self._db.execute(f"PRAGMA incremental_vacuum({pages})").fetchall()
+
+    def _number(self, pragma: str) -> int:
+        with JOURNAL.explained(self.path):
+            (value,) = self._db.execute(f"PRAGMA {pragma}").fetchone()
+        return int(value)
+
+    def _page_size(self) -> int:
+        return self._number("page_size")

@@ -1,0 +1,96 @@
+"""Camera pictures as files beside the journal: ``pictures/<sequence number>.jpg``.
+
+Named by the number of their row, never by the camera: a device chooses its own name.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from wsdev.records import PicturesKept
+
+_SUFFIX: Final = ".jpg"
+
+
+def picture_name(sequence: int) -> str:
+    """The file name of the picture in the row of that number."""
+    return f"{sequence:012d}{_SUFFIX}"
+
+
+class PictureStore:
+    """The folder of pictures, and which of them are kept.
+
+    Methods raise OSError as the file system gives it.
+
+    Args:
+        folder: Made (0700) with the first picture.
+        kept: Which pictures are kept.
+        camera_of: The device whose picture is in the row of that number, None for no such row.
+    """
+
+    def __init__(
+        self, folder: Path, kept: PicturesKept, camera_of: Callable[[int], str | None]
+    ) -> None:
+        self._folder = folder
+        self._kept = kept
+        self._latest: dict[str, deque[str]] = {}
+        self._taken: dict[str, int] = {}
+        self.bytes = 0
+        with contextlib.suppress(FileNotFoundError):
+            for name in sorted(os.listdir(folder)):
+                self._find(name, camera_of)
+
+    def _find(self, name: str, camera_of: Callable[[int], str | None]) -> None:
+        path = self._folder / name
+        number = name.removesuffix(_SUFFIX)
+        camera = camera_of(int(number)) if number.isdecimal() else None
+        if camera is None:
+            # Left by a crash between the file and its row; anything else there is not ours.
+            if number.removesuffix(".part").isdecimal():
+                path.unlink()
+            return
+        self.bytes += path.stat().st_size
+        self._count(camera, name)
+
+    def wants(self, camera: str, when: int) -> bool:
+        """Whether a picture taken at ``when`` (ms) is to be kept."""
+        if not self._kept:
+            return False
+        last = self._taken.get(camera)
+        # A clock that was set back must not stop the pictures.
+        return last is None or not 0 <= when - last < self._kept.every * 1000
+
+    def write(self, name: str, data: bytes) -> None:
+        """Put a picture into its file; a second time changes nothing."""
+        self._folder.mkdir(mode=0o700, exist_ok=True)
+        part = self._folder / f"{name}.part"
+        handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        with open(handle, "wb") as file:
+            file.write(data)
+        part.rename(self._folder / name)
+
+    def took(self, camera: str, name: str, size: int, when: int) -> None:
+        """A picture's row is on disk: count it, and delete the one that it replaces."""
+        self.bytes += size
+        self._taken[camera] = when
+        self._count(camera, name)
+
+    def _count(self, camera: str, name: str) -> None:
+        if not self._kept.last:
+            return
+        names = self._latest.setdefault(camera, deque())
+        names.append(name)
+        while len(names) > self._kept.last:
+            self.delete(names.popleft())
+
+    def delete(self, name: str) -> None:
+        """Remove a picture's file, if it is still there."""
+        path = self._folder / name
+        with contextlib.suppress(FileNotFoundError):
+            self.bytes -= path.stat().st_size
+            path.unlink()

@@ -1,0 +1,84 @@
+"""Which acknowledged messages a device may send again: a window over its latest ones.
+
+A device resends what it had no ack for, so what it said long ago does not come again, and the
+window can be bounded. It holds 64-bit hashes, keyed by the process's own secret (SipHash, PEP 456):
+nobody can make two messages collide on purpose, and by chance it takes some 10**16 messages.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterable
+from typing import Final
+
+MOST: Final = 1024
+"""The latest acknowledged messages of a device that are surely known; at most twice as many are.
+
+A Pico W has 166 KB of heap: it cannot hold as many unacknowledged messages of 120 bytes itself."""
+
+LEAST: Final = 32
+"""The same in a large fleet, where all windows together are bounded."""
+
+IN_ALL: Final = 256 * 1024
+"""Messages that the windows of all devices share, some 70 bytes each."""
+
+REMEMBERED_DEVICES: Final = 100_000
+"""Devices in memory; the window of one that was not heard for longest gives way."""
+
+
+class ResendWindow:
+    """The latest messages of one device, in two generations of hashes."""
+
+    __slots__ = ("_new", "_old")
+
+    def __init__(self) -> None:
+        self._new: set[int] = set()
+        self._old: set[int] = set()
+
+    def __contains__(self, text: str) -> bool:
+        key = hash(text)
+        return key in self._new or key in self._old
+
+    def add(self, text: str, size: int = MOST) -> None:
+        """Remember a message; the oldest ones go once there are over ``size``."""
+        if len(self._new) >= size:
+            self._old, self._new = self._new, set()
+        self._new.add(hash(text))
+
+
+class ResendWindows:
+    """The windows of the devices that were heard last.
+
+    Args:
+        load: The latest acknowledged messages of a device, oldest first, for one not in memory.
+    """
+
+    def __init__(
+        self, load: Callable[[str], Iterable[str]], capacity: int = REMEMBERED_DEVICES
+    ) -> None:
+        self._load = load
+        self._capacity = capacity
+        self._windows: OrderedDict[str, ResendWindow] = OrderedDict()
+        self._size = MOST
+
+    def of(self, device: str) -> ResendWindow:
+        """The device's window."""
+        window = self._windows.get(device)
+        if window is None:
+            return self._loaded(device)
+        self._windows.move_to_end(device)
+        return window
+
+    def add(self, window: ResendWindow, text: str) -> None:
+        """Remember a message in a window of ours."""
+        window.add(text, self._size)
+
+    def _loaded(self, device: str) -> ResendWindow:
+        window = ResendWindow()
+        for text in self._load(device):
+            window.add(text, self._size)
+        self._windows[device] = window
+        if len(self._windows) > self._capacity:
+            self._windows.popitem(last=False)
+        self._size = max(LEAST, min(MOST, IN_ALL // len(self._windows)))
+        return window

@@ -1,0 +1,101 @@
+"""How long the journal keeps what it has: old rows go in small steps, beside the load."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from wsdev.journal_file import JournalFile
+from wsdev.picture_store import PictureStore
+
+STEP: Final = 0.005
+"""Seconds that a step should take: an ack waits no longer for it."""
+
+_LOOK_INTERVAL: Final = 1.0
+_MOST_ROWS: Final = 2000
+_ENOUGH: Final = 0.95
+"""Once over its size, the journal shrinks to this part of it, so that it need not at each row."""
+
+_PAGES_AT_ONCE: Final = 64
+_MAY_BE_FREE: Final = 0.1
+"""The part of the file that may be free pages: those are used again."""
+
+
+class Retention:
+    """Bounds on the age and the size of a journal and its pictures.
+
+    Args:
+        keep: Seconds; 0 for ever.
+        most: Bytes; 0 for any size.
+        clock: Monotonic seconds, to time the steps.
+    """
+
+    def __init__(
+        self,
+        file: JournalFile,
+        pictures: PictureStore,
+        *,
+        keep: float,
+        most: int,
+        clock: Callable[[], float],
+    ) -> None:
+        self._file = file
+        self._pictures = pictures
+        self._keep = keep
+        self._most = most
+        self._clock = clock
+        self._look_at = clock()
+        self._rows = 100
+        self._shrinking = False
+        self._before: int | None = None
+
+    def step(self, when: int) -> bool:
+        """Do a little of what is due at ``when`` (Unix ms); whether there is more to do.
+
+        Raises:
+            JournalError, StateFolderError: as the file gives it.
+            OSError: a picture cannot be deleted.
+        """
+        started = self._clock()
+        if self._before is None:
+            if started < self._look_at:
+                return False
+            self._look_at = started + _LOOK_INTERVAL
+            self._before = self._due(when)
+        if self._before is None:
+            return self._give_back()
+        with self._file.writing():
+            gone, pictures = self._file.drop_before(self._before, self._rows)
+        for name in pictures:
+            self._pictures.delete(name)
+        if gone < self._rows:
+            self._before = None
+            self._look_at = started  # there may be more of it
+        if self._clock() - started > STEP:
+            self._rows = max(1, self._rows // 2)
+        else:
+            self._rows = min(_MOST_ROWS, self._rows * 2)
+        return True
+
+    def _due(self, when: int) -> int | None:
+        """The sequence number before which all has to go now."""
+        oldest = self._file.oldest_block()
+        if oldest is None:
+            return None
+        end, latest = oldest
+        if self._keep and latest < when - self._keep * 1000:
+            return end
+        if self._most:
+            used = self._file.used_bytes() + self._pictures.bytes
+            self._shrinking = used > self._most * (_ENOUGH if self._shrinking else 1)
+            if self._shrinking:
+                return end
+        return None
+
+    def _give_back(self) -> bool:
+        free, pages = self._file.free_pages()
+        if free <= max(_PAGES_AT_ONCE, pages * _MAY_BE_FREE):
+            return False
+        self._file.give_back(_PAGES_AT_ONCE)
+        self._look_at = self._clock()
+        return True

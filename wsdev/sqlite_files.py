@@ -1,0 +1,78 @@
+"""SQLite files of the state folder: their errors in plain words."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from wsdev.errors import LocalError, StateFolderError
+from wsdev.sanitize import printable
+
+
+@dataclass(frozen=True, slots=True)
+class FileKind:
+    """What a file is called when something is wrong with it.
+
+    Attributes:
+        noun: ``token book``.
+        error: What is raised, with the code ``busy``, ``full``, ``damaged`` or its own.
+        if_damaged: The remedy for a damaged one.
+    """
+
+    noun: str
+    error: type[LocalError]
+    if_damaged: str
+
+    def damaged(self, path: Path) -> LocalError:
+        """The error for a file that SQLite cannot read as this kind."""
+        return self.error(
+            f"{printable(str(path))} is damaged or not a {self.noun}",
+            self.if_damaged,
+            code="damaged",
+        )
+
+    @contextlib.contextmanager
+    def explained(self, path: Path) -> Iterator[None]:
+        """Raise errors of SQLite and of the file system as what they mean for the operator.
+
+        Raises:
+            StateFolderError: no right to read or write there.
+        """
+        try:
+            yield
+        except OSError as exc:
+            raise unusable(path, exc.strerror or type(exc).__name__) from exc
+        except sqlite3.ProgrammingError:
+            raise
+        except sqlite3.DatabaseError as exc:
+            raise self._explain(exc, path) from exc
+
+    def _explain(self, exc: sqlite3.DatabaseError, path: Path) -> LocalError:
+        where = printable(str(path))
+        # The low byte is the primary result code, https://sqlite.org/rescode.html
+        match exc.sqlite_errorcode & 0xFF:
+            case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
+                return self.error(
+                    f"another process is writing to {where}", "try again in a moment", code="busy"
+                )
+            case sqlite3.SQLITE_FULL:
+                return self.error(f"the disk of {where} is full", "free some space", code="full")
+            case sqlite3.SQLITE_CORRUPT | sqlite3.SQLITE_NOTADB:
+                return self.damaged(path)
+            case sqlite3.SQLITE_CANTOPEN | sqlite3.SQLITE_READONLY | sqlite3.SQLITE_PERM:
+                return unusable(path, str(exc))
+        return self.error(
+            f"{where} cannot be used: {printable(str(exc))}",
+            "look at the disk and the file system",
+        )
+
+
+def unusable(path: Path, reason: str) -> StateFolderError:
+    """The error for a folder in which ``path`` cannot be used."""
+    return StateFolderError(
+        f"the state folder {printable(str(path.parent))} cannot be used: {printable(reason)}",
+        "give this user the right to write there, or name another folder with --state",
+    )
