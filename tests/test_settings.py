@@ -13,12 +13,12 @@ import pytest
 from wsdev.errors import UsageError
 from wsdev.limits import Limits
 from wsdev.protocol import ESP32CAM, PICO, DeviceClass
+from wsdev.records import PicturesKept
 from wsdev.settings import (
     LIMIT_HELP,
     ServeSettings,
     default_state_folder,
     load,
-    parse_duration,
     variable,
 )
 
@@ -45,6 +45,15 @@ VALUES: dict[str, list[tuple[str, Any]]] = {
     "tls_key": [("/a.pem", Path("/a.pem")), ("/b", Path("/b")), ("/c", Path("/c"))],
     "compression": [("yes", True), ("0", False), ("1", True)],
     "drain": [("500ms", 0.5), ("2m", 120.0), ("7", 7.0)],
+    "journal_sync": [("normal", "normal"), ("full", "full"), ("normal", "normal")],
+    "journal_keep": [("7d", 604_800.0), ("0", 0.0), ("1h", 3600.0)],
+    "journal_max": [("500MB", 500_000_000), ("1GiB", 2**30), ("0", 0)],
+    "record_pictures": [
+        ("20", PicturesKept(last=20)),
+        ("10s", PicturesKept(every=10.0)),
+        ("1", PicturesKept(last=1)),
+    ],
+    "metrics_port": [("9100", 9100), ("0", 0), ("9101", 9101)],
     "limit": [
         ("connections=5", (("connections", 5),)),
         ("stall_timeout=1m", (("stall_timeout", 60.0),)),
@@ -171,19 +180,27 @@ def test_missing_file_is_one_error(tmp_path: Path) -> None:
         load({}, {}, tmp_path / "none.toml")
 
 
-@pytest.mark.parametrize(
-    ("text", "seconds"),
-    [("10", 10), ("10s", 10), ("0.5s", 0.5), ("250ms", 0.25), ("10m", 600), ("1h", 3600),
-     ("30d", 2_592_000), (" 3s ", 3)],
-)  # fmt: skip
-def test_durations(text: str, seconds: float) -> None:
-    assert parse_duration(text) == seconds
+@pytest.mark.parametrize("text", ["999KB", "1"])
+def test_journal_too_small_to_be_one_is_refused(text: str) -> None:
+    with pytest.raises(UsageError, match="at least 1MB"):
+        load({"journal_max": text}, {})
 
 
-@pytest.mark.parametrize("text", ["", "s", "-1", "1w", "1 0", "1e3", "inf", "nan", "\u0661s"])
-def test_what_is_no_duration(text: str) -> None:
-    with pytest.raises(ValueError, match="10s"):
-        parse_duration(text)
+@pytest.mark.parametrize("text", ["0", "off", "no"])
+def test_no_pictures_are_kept_on_request(text: str) -> None:
+    assert not load({"record_pictures": text}, {}).record_pictures
+
+
+@pytest.mark.parametrize("text", ["0s", "-3", "many", ""])
+def test_what_is_no_number_of_pictures(text: str) -> None:
+    with pytest.raises(UsageError, match="20 or a time like 10s"):
+        load({"record_pictures": text}, {})
+
+
+@pytest.mark.parametrize("field", FIELDS.values(), ids=FIELDS)
+def test_default_as_shown_means_the_default(field: dataclasses.Field[Any]) -> None:
+    if field.metadata["shown"]:
+        assert field.metadata["parse"](field.metadata["shown"]) == field.default
 
 
 def test_limits_are_the_defaults_but_for_those_changed() -> None:
@@ -212,7 +229,7 @@ def settings_table() -> str:
     lines = ["| flag | variable | default | |", "|---|---|---|---|"]
     for name, field in FIELDS.items():
         shown: dict[Any, Any] = {None: "", (): "", True: "on", False: "off"}
-        default = shown.get(field.default, field.default)
+        default = field.metadata["shown"] or shown.get(field.default, field.default)
         flag = f"--{name.replace('_', '-')}"
         lines.append(f"| `{flag}` | `{variable(name)}` | {default} | {field.metadata['help']} |")
     lines += ["", "| limit | default | |", "|---|---|---|"]

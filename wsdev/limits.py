@@ -22,5 +22,6 @@ class Limits:
     connections: int = 0
     messages_per_minute: int = 6000
     command_bytes: int = MAX_TEXT_TO_DEVICE
+    record_bytes: int = 64 * 1024
     linger: float = 2.0
     name_probe: float = 2.0

@@ -7,9 +7,6 @@ is read on import; :func:`load` reads the environment it is given and the file i
 from __future__ import annotations
 
 import dataclasses
-import ipaddress
-import math
-import re
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -21,118 +18,30 @@ from wsdev.limits import Limits
 from wsdev.protocol import (
     BUILTIN_CLASSES,
     DEFAULT_PORT,
-    HARD_MAX_TEXT_TO_DEVICE,
     DeviceClass,
-    is_class_name,
+)
+from wsdev.records import PicturesKept
+from wsdev.setting_values import (
+    IPNetwork,
+    one_of,
+    parse_device_class,
+    parse_duration,
+    parse_journal_size,
+    parse_limit,
+    parse_network,
+    parse_path,
+    parse_pictures,
+    parse_port,
+    parse_switch,
 )
 
 ENVIRONMENT_PREFIX: Final = "WSDEV_"
 CONFIG_VARIABLE: Final = "WSDEV_CONFIG"
 
-IPNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
-
 PUBLIC_TOKENS: Final = ("window", "open", "off")
 LOG_FORMATS: Final = ("console", "json")
 LOG_LEVELS: Final = ("debug", "info", "warning", "error")
-
-_DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|d|)")
-_UNITS: Final = {"ms": 0.001, "": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-
-_YES: Final = frozenset({"1", "true", "yes", "on"})
-_NO: Final = frozenset({"0", "false", "no", "off"})
-
-
-# How one value is read. Each takes the text of a flag, a variable or a file's value.
-
-
-def parse_duration(text: str) -> float:
-    """Seconds of ``10``, ``10s``, ``500ms``, ``10m``, ``1h`` or ``30d``.
-
-    Raises:
-        ValueError: any other form.
-    """
-    match = _DURATION.fullmatch(text.strip())
-    if match is None:
-        raise ValueError("a time like 10s, 10m, 1h or 30d is expected")
-    seconds = float(match[1]) * _UNITS[match[2]]
-    if seconds == math.inf:
-        raise ValueError("that is longer than anything lasts")
-    return seconds
-
-
-def _parse_port(text: str) -> int:
-    if not text.isdecimal() or not 0 <= int(text) <= 65535:
-        raise ValueError("a port from 0 to 65535 is expected (0 picks a free one)")
-    return int(text)
-
-
-def _parse_switch(text: str) -> bool:
-    if text.lower() in _YES:
-        return True
-    if text.lower() in _NO:
-        return False
-    raise ValueError("yes or no is expected")
-
-
-def _parse_network(text: str) -> IPNetwork:
-    network = ipaddress.ip_network(text)
-    if isinstance(network, ipaddress.IPv6Network) and network.network_address.ipv4_mapped:
-        raise ValueError("write an IPv4 network as IPv4")
-    return network
-
-
-def _parse_path(text: str) -> Path:
-    if not text:
-        raise ValueError("a path is expected")  # Path("") would be the current folder
-    return Path(text).expanduser()
-
-
-def _one_of(*choices: str) -> Callable[[str], str]:
-    def parse(text: str) -> str:
-        if text not in choices:
-            raise ValueError(f"one of {', '.join(choices)} is expected")
-        return text
-
-    return parse
-
-
-def _parse_device_class(text: str) -> DeviceClass:
-    """``name`` or ``name,max_message=65536,ping_payload=0,reset_on_drain=yes``."""
-    name, *options = text.split(",")
-    if not is_class_name(name):
-        raise ValueError("a class is 1 to 24 of a-z, 0-9, _ and -, for example sensor")
-    device_class = BUILTIN_CLASSES.get(name, DeviceClass(name))
-    for option in options:
-        key, _, value = option.partition("=")
-        if key == "max_message" and value.isdecimal() and int(value) > 0:
-            device_class = dataclasses.replace(device_class, max_message=int(value))
-        elif key == "ping_payload" and value in {"0", "4"}:
-            device_class = dataclasses.replace(device_class, ping_payload=int(value))
-        elif key == "reset_on_drain":
-            device_class = dataclasses.replace(device_class, reset_on_drain=_parse_switch(value))
-        else:
-            raise ValueError(
-                "after the name come max_message=<bytes>, ping_payload=0 or 4, reset_on_drain=yes"
-            )
-    return device_class
-
-
-_LIMIT_TYPES: Final = {f.name: f.type for f in dataclasses.fields(Limits)}
-
-
-def _parse_limit(text: str) -> tuple[str, float]:
-    name, _, value = text.partition("=")
-    if name not in _LIMIT_TYPES:
-        raise ValueError(f"NAME=VALUE is expected, with one of: {', '.join(_LIMIT_TYPES)}")
-    if _LIMIT_TYPES[name] == "float":
-        return name, parse_duration(value)
-    if not value.isdecimal():
-        raise ValueError(f"{name} takes a whole number")
-    number = int(value)
-    if name == "command_bytes" and number > HARD_MAX_TEXT_TO_DEVICE:
-        raise ValueError(f"no device library takes more than {HARD_MAX_TEXT_TO_DEVICE} bytes")
-    return name, number
-
+JOURNAL_SYNC: Final = ("full", "normal")
 
 LIMIT_HELP: Final[Mapping[str, str]] = {
     "head_bytes": "Bytes of a request head.",
@@ -146,6 +55,7 @@ LIMIT_HELP: Final[Mapping[str, str]] = {
     "connections": "Connections in all; 0 for what the file limit allows.",
     "messages_per_minute": "Messages of one device; above, it is read more slowly. 0: no limit.",
     "command_bytes": "Bytes of one command to a device.",
+    "record_bytes": "Bytes of a text that are recorded; all of it if it is acknowledged.",
     "linger": "Time that a closed connection may take to get its last bytes out.",
     "name_probe": "Time to prove alive when another device comes with the same name.",
 }
@@ -155,9 +65,16 @@ LIMIT_HELP: Final[Mapping[str, str]] = {
 
 
 def _setting(
-    default: Any, parse: Callable[[str], Any], text: str, *, metavar: str = "", many: bool = False
+    default: Any,
+    parse: Callable[[str], Any],
+    text: str,
+    *,
+    metavar: str = "",
+    many: bool = False,
+    shown: str = "",
 ) -> Any:
-    metadata = {"parse": parse, "help": text, "metavar": metavar, "many": many}
+    # `shown` is the default as one would write it, where str() gives something else.
+    metadata = {"parse": parse, "help": text, "metavar": metavar, "many": many, "shown": shown}
     return field(default=default, metadata=metadata)
 
 
@@ -172,60 +89,100 @@ class ServeSettings:
         metavar="ADDRESS",
         many=True,
     )
-    port: int = _setting(DEFAULT_PORT, _parse_port, "Port to listen on.", metavar="PORT")
+    port: int = _setting(DEFAULT_PORT, parse_port, "Port to listen on.", metavar="PORT")
     state: Path | None = _setting(
-        None, _parse_path, "Folder for tokens and state; your user's if left out.", metavar="DIR"
+        None, parse_path, "Folder for tokens and state; your user's if left out.", metavar="DIR"
     )
     public_tokens: str = _setting(
         "window",
-        _one_of(*PUBLIC_TOKENS),
+        one_of(*PUBLIC_TOKENS),
         "When /public/tokens hands tokens out: window (10 minutes after the first start and"
         " after `wsdev tokens open`), open (always), off (never).",
         metavar="window|open|off",
     )
     trust_local: bool = _setting(
-        True, _parse_switch, "Let your own user's programs on this host in without a token."
+        True, parse_switch, "Let your own user's programs on this host in without a token."
     )
     trusted_proxy: tuple[IPNetwork, ...] = _setting(
         (),
-        _parse_network,
+        parse_network,
         "Network whose X-Forwarded-For is believed; repeat for more.",
         metavar="CIDR",
         many=True,
     )
     device_class: tuple[DeviceClass, ...] = _setting(
         (),
-        _parse_device_class,
+        parse_device_class,
         "A further device class, at /ws/NAME; or a built-in one with other values:"
         " NAME,max_message=65536,ping_payload=0,reset_on_drain=yes. Repeat for more.",
         metavar="NAME",
         many=True,
     )
     tls_cert: Path | None = _setting(
-        None, _parse_path, "Certificate chain in PEM; turns TLS on.", metavar="FILE"
+        None, parse_path, "Certificate chain in PEM; turns TLS on.", metavar="FILE"
     )
     tls_key: Path | None = _setting(
-        None, _parse_path, "Private key in PEM, if it is not in --tls-cert.", metavar="FILE"
+        None, parse_path, "Private key in PEM, if it is not in --tls-cert.", metavar="FILE"
     )
     compression: bool = _setting(
-        False, _parse_switch, "Accept permessage-deflate from devices that offer it."
+        False, parse_switch, "Accept permessage-deflate from devices that offer it."
     )
     drain: float = _setting(
-        10.0, parse_duration, "Time over which devices are sent away on a stop.", metavar="TIME"
+        10.0,
+        parse_duration,
+        "Time over which devices are sent away on a stop.",
+        metavar="TIME",
+        shown="10s",
+    )
+    journal_sync: str = _setting(
+        "full",
+        one_of(*JOURNAL_SYNC),
+        "What an ack stands for: full (on the disk) or normal (a crash of the gateway loses"
+        " nothing, a power cut can lose the last seconds of what was acknowledged; easier on SD"
+        " cards).",
+        metavar="full|normal",
+    )
+    journal_keep: float = _setting(
+        2_592_000.0,
+        parse_duration,
+        "How long the journal keeps things; 0 for ever.",
+        metavar="TIME",
+        shown="30d",
+    )
+    journal_max: int = _setting(
+        2_000_000_000,
+        parse_journal_size,
+        "How large the journal and its pictures may grow, then the oldest goes; 0 for any size.",
+        metavar="SIZE",
+        shown="2GB",
+    )
+    record_pictures: PicturesKept = _setting(
+        PicturesKept(),
+        parse_pictures,
+        "Camera pictures to keep as files: 20 (the last 20 of each camera) or 10s (one of each"
+        " camera in 10 seconds). Else only their size and SHA-256 are recorded.",
+        metavar="N|TIME",
+        shown="off",
+    )
+    metrics_port: int | None = _setting(
+        None,
+        parse_port,
+        "Port on loopback for Prometheus metrics; none if left out.",
+        metavar="PORT",
     )
     limit: tuple[tuple[str, float], ...] = _setting(
         (),
-        _parse_limit,
+        parse_limit,
         "Change one of the limits of docs/settings.md; repeat for more.",
         metavar="NAME=VALUE",
         many=True,
     )
     log_format: str = _setting(
-        "console", _one_of(*LOG_FORMATS), "How log lines look.", metavar="console|json"
+        "console", one_of(*LOG_FORMATS), "How log lines look.", metavar="console|json"
     )
     log_level: str = _setting(
         "info",
-        _one_of(*LOG_LEVELS),
+        one_of(*LOG_LEVELS),
         "The least that is logged; each message is logged at info.",
         metavar="debug|info|warning|error",
     )

@@ -29,10 +29,10 @@ TlsInsecureOption = Annotated[
 JsonOption = Annotated[bool, typer.Option("--json", help="One JSON document instead of text.")]
 
 
-def _shown_default(value: Any) -> str:
-    if value in (None, ()):
-        return ""
-    return f"{value:g}s" if isinstance(value, float) else str(value)
+def _shown_default(setting: dataclasses.Field[Any]) -> str:
+    if setting.metadata["shown"] or setting.default in (None, ()):
+        return str(setting.metadata["shown"])
+    return str(setting.default)
 
 
 def _parameter(setting: dataclasses.Field[Any]) -> inspect.Parameter:
@@ -40,8 +40,8 @@ def _parameter(setting: dataclasses.Field[Any]) -> inspect.Parameter:
     flag = "--" + name.replace("_", "-")
     is_switch = isinstance(setting.default, bool)
     notes = [f"env: {variable(name)}"]
-    if not is_switch and _shown_default(setting.default):
-        notes.insert(0, f"default: {_shown_default(setting.default)}")
+    if not is_switch and _shown_default(setting):
+        notes.insert(0, f"default: {_shown_default(setting)}")
     kind: Any = bool | None if is_switch else list[str] | None
     if not is_switch and not setting.metadata["many"]:
         kind = str | None

@@ -16,7 +16,7 @@ from rich.text import Text
 from wsdev import client, probe
 from wsdev.errors import ExitCode, UsageError, WsdevError
 from wsdev.protocol import BUILTIN_CLASSES, DeviceClass, clean_name, is_class_name
-from wsdev.settings import parse_duration
+from wsdev.setting_values import parse_duration
 from wsdev.urls import parse_gateway_address
 
 TOKEN_VARIABLE: Final = "WSDEV_TOKEN"

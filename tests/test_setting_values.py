@@ -1,0 +1,37 @@
+"""How durations and sizes are read; the other values are tried in test_settings."""
+
+from __future__ import annotations
+
+import pytest
+
+from wsdev.setting_values import parse_duration, parse_size
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("10", 10), ("10s", 10), ("0.5s", 0.5), ("250ms", 0.25), ("10m", 600), ("1h", 3600),
+     ("30d", 2_592_000), (" 3s ", 3)],
+)  # fmt: skip
+def test_durations(text: str, seconds: float) -> None:
+    assert parse_duration(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "s", "-1", "1w", "1 0", "1e3", "inf", "nan", "\u0661s"])
+def test_what_is_no_duration(text: str) -> None:
+    with pytest.raises(ValueError, match="10s"):
+        parse_duration(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [("4096", 4096), ("1B", 1), ("2GB", 2 * 10**9), ("2 gb", 2 * 10**9), ("1.5KiB", 1536),
+     ("500M", 5 * 10**8), ("1TiB", 2**40)],
+)  # fmt: skip
+def test_sizes(text: str, size: int) -> None:
+    assert parse_size(text) == size
+
+
+@pytest.mark.parametrize("text", ["", "GB", "-1", "1e3", "2 G B", "1PB", "\u0661"])
+def test_what_is_no_size(text: str) -> None:
+    with pytest.raises(ValueError, match="2GB"):
+        parse_size(text)
