@@ -16,14 +16,16 @@ import socket
 import ssl
 import struct
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
 from wsdev.codes import REFUSALS
 from wsdev.hub import Hub, Member
+from wsdev.journal import FileJournal
 from wsdev.logs import LOGGER, ConsoleFormatter, JsonFormatter
+from wsdev.metrics import Metrics
 from wsdev.server import Gateway
 from wsdev.settings import ServeSettings
 from wsdev.tokens import TokenBook
@@ -127,6 +129,7 @@ class RunningGateway:
 
     gateway: Gateway
     book: TokenBook
+    journal: FileJournal
     listener: Listener
     clock: Clock
     wall_clock: Clock
@@ -182,6 +185,25 @@ def settings_for_tests(
     return ServeSettings(limit=tuple((limits or {}).items()), **changes)
 
 
+@contextlib.contextmanager
+def open_journal(
+    folder: Path, wall_clock: Callable[[], float], settings: ServeSettings
+) -> Iterator[FileJournal]:
+    """The journal of a state folder, writing; closed with all of it on disk."""
+    journal = FileJournal(
+        folder,
+        wall_clock=wall_clock,
+        keep=settings.journal_keep,
+        most=settings.journal_max,
+        pictures=settings.record_pictures,
+        record_bytes=settings.limits().record_bytes,
+    )
+    try:
+        yield journal.start(asyncio.get_running_loop().call_soon_threadsafe)
+    finally:
+        assert not journal.close(), journal.trouble
+
+
 @contextlib.asynccontextmanager
 async def running_gateway(
     folder: Path,
@@ -201,12 +223,17 @@ async def running_gateway(
     """
     clock, wall_clock = Clock(), Clock(start=1_800_000_000.0)
     serve = settings_for_tests(**settings)
-    with captured_log() as log, TokenBook.open(folder / "state", clock=wall_clock) as book:
+    with contextlib.ExitStack() as stack:
+        log = stack.enter_context(captured_log())
+        book = stack.enter_context(TokenBook.open(folder / "state", clock=wall_clock))
         book.ensure_classes(serve.classes())
+        journal = stack.enter_context(open_journal(folder / "state", wall_clock, serve))
         gateway = Gateway(
             serve,
             book,
             Hub(max_command=serve.limits().command_bytes),
+            journal,
+            Metrics(serve.classes()),
             clock=clock,
             wall_clock=wall_clock,
             max_connections=max_connections,
@@ -217,15 +244,24 @@ async def running_gateway(
         port = int(listener.getsockname()[1])
         listener.listen()
         listener.setblocking(False)
-        with contextlib.closing(listener):
-            await gateway.start([listener], tls[0] if tls else None)
-            trust = tls[1] if tls else None
-            try:
-                yield RunningGateway(
-                    gateway, book, listener, clock, wall_clock, log, folder / "state", trust, port
-                )
-            finally:
-                await gateway.drain(0)
+        stack.enter_context(contextlib.closing(listener))
+        await gateway.start([listener], tls[0] if tls else None)
+        trust = tls[1] if tls else None
+        try:
+            yield RunningGateway(
+                gateway,
+                book,
+                journal,
+                listener,
+                clock,
+                wall_clock,
+                log,
+                folder / "state",
+                trust,
+                port,
+            )
+        finally:
+            await gateway.drain(0)
 
 
 # Clients

@@ -207,5 +207,10 @@ REFUSALS: Final[dict[str, RefusalKind]] = {
     "full": RefusalKind(
         503, "The gateway is full.", "Raise the file limit (ulimit -n) or the connections limit."
     ),
+    "cannot_record": RefusalKind(
+        503,
+        "The gateway cannot record what devices say: its disk is full or too slow.",
+        "On the host: look at /healthz, and free some space.",
+    ),
     "draining": RefusalKind(503, "The gateway is shutting down.", "Try again in a moment."),
 }

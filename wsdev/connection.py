@@ -26,27 +26,19 @@ from wsdev.events import (
 from wsdev.front_desk import FrontDesk, LetIn, Visitor
 from wsdev.gateway_session import GatewaySession
 from wsdev.hub import Hub, Member
+from wsdev.journal import Journal
 from wsdev.limits import Limits
 from wsdev.link import Hold, Link
 from wsdev.logs import is_logged, log
-from wsdev.protocol import (
-    CommandAck,
-    Connect,
-    DeviceClass,
-    LegacyTelemetry,
-    Log,
-    Telemetry,
-    clean_name,
-    is_whole_jpeg,
-    message_type,
-)
+from wsdev.metrics import Metrics
+from wsdev.protocol import CommandAck, Connect, DeviceClass, clean_name, message_type
+from wsdev.quotas import MessageBudget
+from wsdev.records import SessionStart, storable
 from wsdev.session import SessionPolicy
+from wsdev.session_record import SessionRecord
 from wsdev.tokens import TokenBook
 
 _NO_ADDRESS: Final = ipaddress.IPv4Address(0)
-
-KEPT: Final = (Telemetry, LegacyTelemetry, Log)
-"""The messages that are acknowledged once they are kept."""
 
 _INFO, _WARNING = logging.INFO, logging.WARNING
 
@@ -63,6 +55,8 @@ class Surroundings(Protocol):
     desk: FrontDesk
     tokens: TokenBook
     hub: Hub
+    journal: Journal
+    metrics: Metrics
     now: Callable[[], float]
 
     def entered(self, connection: Connection, /) -> str | None:
@@ -91,10 +85,10 @@ class Connection:
     __slots__ = (
         "_admission",
         "_budget",
-        "_budget_at",
         "_gateway",
         "_held",
         "_paid",
+        "_record",
         "_session",
         "_told_throttled",
         "link",
@@ -110,8 +104,8 @@ class Connection:
         self._session = session
         self._admission: Admission | None = None
         self._held: list[Event] | None = None
-        self._budget = float(gateway.limits.messages_per_minute)
-        self._budget_at = session.last_received
+        self._budget = MessageBudget(gateway.limits.messages_per_minute, session.last_received)
+        self._record: SessionRecord | None = None
         self._paid = 0
         self._told_throttled = False
 
@@ -146,9 +140,11 @@ class Connection:
             self._gateway.desk.doorkeeper.disconnected(self._admission.caller.address)
 
     def send_text(self, text: bytes) -> None:
-        """Send a text message to the device."""
+        """Send a command to the device."""
         self._session.send_text(text)
         self.link.flush()
+        if self._record is not None:
+            self._record.sent("command", text)
 
     def last_proof(self) -> float:
         """Monotonic time of the last byte from the device."""
@@ -188,9 +184,9 @@ class Connection:
         elif isinstance(event, BinaryReceived):
             self._take_binary(event)
         elif isinstance(event, PongReceived):
-            if self.member is not None:
-                self.member.rtt = event.rtt
+            self._take_pong(event)
         elif isinstance(event, BadMessageReceived):
+            self._recording().took_bad_message(event)
             self._log(_WARNING, "bad_message", code=event.error.code, size=len(event.text))
         elif isinstance(event, RequestReceived):
             self._take_request(event.request)
@@ -238,13 +234,28 @@ class Connection:
             owns_name=admission.pinned_name is not None,
         )
         gateway.hub.join(self.member)
+        gateway.metrics.joined(verdict.device_class.name)
+        via = str(self.visitor.address) if admission.caller.forwarded else None
+        agent = verdict.user_agent
+        start = SessionStart(
+            session=self.visitor.id,
+            device=self.member.name,
+            device_class=verdict.device_class.name,
+            address=self.member.address,
+            via=via,
+            user_agent=None if agent is None else storable(agent),
+            token=admission.token_id,
+        )
+        self._record = SessionRecord(
+            gateway.journal, self._session, self.link, start, gateway.now()
+        )
         self._log(
             _INFO,
             "connected",
             device_class=verdict.device_class.name,
             token=admission.token_id or "none, trusted as local",
-            via=str(self.visitor.address) if admission.caller.forwarded else None,
-            user_agent=verdict.user_agent,
+            via=via,
+            user_agent=agent,
         )
         if admission.pinned_name is not None:
             self._claim(admission.pinned_name)
@@ -264,7 +275,7 @@ class Connection:
                 f"this token is for the name {pinned}" if pinned else _needs_own_token(wanted),
             )
         elif self._claim(wanted, greet=True):
-            self._session.welcome(self.member.name, self.visitor.id)
+            self._welcome()
 
     def _claim(self, wanted: str, *, greet: bool = False) -> bool:
         """Take the name if it is free; else hold this link until the gateway has settled it."""
@@ -284,15 +295,22 @@ class Connection:
         self._gateway.settle_name(self, wanted, greet=greet)
         return False
 
+    def _welcome(self) -> None:
+        assert self.member is not None
+        text = self._session.welcome(self.member.name, self.visitor.id)
+        self._recording().sent("connection_ack", text)
+
     def _rename(self, name: str) -> None:
         assert self.member is not None
-        self._gateway.hub.rename(self.member, name)
+        if name != self.member.name:
+            self._gateway.hub.rename(self.member, name)
+            self._recording().renamed(name)
 
     def name_settled(self, name: str, *, greet: bool) -> None:
         """The gateway found a name for this device; go on where the link was held."""
         self._rename(name)
         if greet:
-            self._session.welcome(name, self.visitor.id)
+            self._welcome()
         held, self._held = self._held or [], None
         self.link.release(Hold.NAME)
         self.link.dispatch(held)
@@ -301,10 +319,10 @@ class Connection:
 
     def _take_message(self, event: MessageReceived) -> None:
         message = event.message
+        message_id = self._recording().took_message(event)
         if isinstance(message, Connect):
             self._greet(message)
             return
-        message_id = message.id if isinstance(message, KEPT) else None
         if is_logged(_INFO):
             self._log(
                 _INFO,
@@ -313,9 +331,7 @@ class Connection:
                 id=message_id,
                 size=len(event.text),
             )
-        if message_id is not None:
-            self._session.ack(message_id)
-        elif isinstance(message, CommandAck):
+        if isinstance(message, CommandAck):
             self._take_command_ack(message)
 
     def _take_command_ack(self, ack: CommandAck) -> None:
@@ -323,10 +339,20 @@ class Connection:
         if self._gateway.hub.acknowledged(self.member, ack) is None:
             self._log(_INFO, "ack_of_nothing", id=ack.id, type=ack.command_type)
 
+    def _recording(self) -> SessionRecord:
+        assert self._record is not None
+        return self._record
+
+    def _take_pong(self, event: PongReceived) -> None:
+        if self.member is not None:
+            self.member.rtt = event.rtt
+            self._recording().took_pong(event.rtt)
+            self._gateway.metrics.round_trip(event.rtt)
+
     def _take_binary(self, event: BinaryReceived) -> None:
+        whole = self._recording().took_binary(event)
         if is_logged(_INFO):
             announced = None if event.frame is None else event.frame.size
-            whole = is_whole_jpeg(event.data)
             self._log(_INFO, "binary", size=len(event.data), jpeg=whole, announced=announced)
 
     def _closed(self, event: Closed) -> None:
@@ -341,28 +367,28 @@ class Connection:
             messages=self._session.messages_received,
             bytes=self._session.bytes_received,
         )
-        self._gateway.hub.leave(self.member)
+        gateway, member = self._gateway, self.member
+        self._recording().ended(event, gateway.now())
+        gateway.metrics.left(member.device_class, event.code)
+        gateway.hub.leave(member)
         self.member = None
 
     # The message budget
 
     def _pay_for_messages(self) -> None:
         """Pay for what came since the last call; in debt, the link does not read."""
-        limit = self._gateway.limits.messages_per_minute
         count = self._session.charged - self._paid
-        if not limit or not count:
+        if not count:
             return
         self._paid += count
         now = self._session.last_received
-        per_second = limit / 60
-        refilled = self._budget + (now - self._budget_at) * per_second
-        self._budget = min(float(limit), refilled) - count
-        self._budget_at = now
-        if self._budget < 0:
+        wait = self._budget.pay(count, now)
+        if wait:
             self.link.hold(Hold.RATE)
-            self._gateway.throttle(self, now + 1 - self._budget / per_second)
+            self._gateway.throttle(self, now + wait)
             if not self._told_throttled:
                 self._told_throttled = True
+                limit = self._gateway.limits.messages_per_minute
                 self._log(_WARNING, "throttled", messages_per_minute=limit)
 
     def budget_refilled(self) -> None:

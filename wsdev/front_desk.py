@@ -15,14 +15,20 @@ from wsdev import answers
 from wsdev.access import AccessRefused, Admission, Doorkeeper
 from wsdev.callers import Caller, IPAddress, caller_of, local_trust_reason
 from wsdev.codes import REFUSALS
+from wsdev.journal import Journal
 from wsdev.logs import log
+from wsdev.metrics import Metrics
 from wsdev.peer_owner import is_own_process
 from wsdev.protocol import DEVICE_PATH_PREFIX, HEALTH_PATH, PAGE_PATH, TOKENS_PATH, DeviceClass
+from wsdev.records import Refusal, storable
 from wsdev.settings import ServeSettings
 from wsdev.tokens import TokenBook
 
 RETRY_AFTER_DRAIN: Final = 5
 """Seconds after which a gateway that restarts should be back."""
+
+RETRY_AFTER_STALL: Final = 10
+"""Seconds after which a disk may take more again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +88,7 @@ class FrontDesk:
 
     Attributes:
         draining: The gateway shuts down: everything but ``/healthz`` gets 503.
-        trouble: Why the gateway is degraded; empty when all is well.
+        trouble: Why the gateway is degraded, other than by its journal; empty when all is well.
         doorkeeper: Who counts connections and wrong tokens.
     """
 
@@ -90,6 +96,8 @@ class FrontDesk:
         self,
         settings: ServeSettings,
         tokens: TokenBook,
+        journal: Journal,
+        metrics: Metrics,
         *,
         clock: Callable[[], float],
         wall_clock: Callable[[], float],
@@ -99,6 +107,8 @@ class FrontDesk:
         self.doorkeeper = Doorkeeper(settings.limits(), tokens, wall_clock)
         self._settings = settings
         self._tokens = tokens
+        self._journal = journal
+        self._metrics = metrics
         self._clock = clock
         self._wall_clock = wall_clock
         self._scheme = "wss" if settings.tls_cert else "ws"
@@ -145,8 +155,8 @@ class FrontDesk:
     def _health(self) -> tuple[str, str]:
         if self.draining:
             return "draining", "the gateway is shutting down"
-        if self.trouble:
-            return "degraded", self.trouble
+        if trouble := self.trouble or self._journal.trouble:
+            return "degraded", trouble
         return "ok", ""
 
     def _hands_out_tokens(self) -> bool:
@@ -173,6 +183,8 @@ class FrontDesk:
             trusted_local=lambda: self._trusted_local(visitor, request),
             now=self._clock(),
         )
+        if self._journal.is_full:
+            raise AccessRefused("cannot_record", retry_after=RETRY_AFTER_STALL)
         return LetIn(self._classes[class_name], admission, user_agent(request.headers))
 
     def _hand_out_tokens(self, request: Request, caller: Caller, visitor: Visitor) -> bytes:
@@ -213,19 +225,33 @@ class FrontDesk:
         caller: Caller | None = None,
         refused: AccessRefused | None = None,
     ) -> bytes:
-        """The answer to a request that is refused; also its line in the log."""
+        """The answer to a request that is refused; also its lines in the journal and the log."""
         tail = "" if refused is None else refused.token_tail
-        log(
-            logging.WARNING,
-            "refused",
+        path = None if request is None else redacted_target(request.path)
+        agent = None if request is None else user_agent(request.headers)
+        refusal = Refusal(
+            request_id=visitor.id,
             address=str(visitor.address if caller is None else caller.address),
             code=code,
             status=REFUSALS[code].status,
-            path=None if request is None else redacted_target(request.path),
+            via=str(visitor.address) if caller is not None and caller.forwarded else None,
+            path=None if path is None else storable(path),
+            token_tail=tail or None,
+            user_agent=None if agent is None else storable(agent),
+        )
+        self._journal.refuse(refusal)
+        self._metrics.refused(code)
+        log(
+            logging.WARNING,
+            "refused",
+            address=refusal.address,
+            code=code,
+            status=refusal.status,
+            path=path,
             token=f"…{tail}" if tail else None,
             request_id=visitor.id,
-            via=str(visitor.address) if caller is not None and caller.forwarded else None,
-            user_agent=None if request is None else user_agent(request.headers),
+            via=refusal.via,
+            user_agent=agent,
         )
         return answers.refusal(
             code,

@@ -31,6 +31,7 @@ from wsdev.protocol import (
     Ping,
     Pong,
     decode_from_device,
+    encode,
 )
 from wsdev.session import WIRE_LOGGER, Session, SessionPolicy, State
 
@@ -39,6 +40,11 @@ _TLS_HANDSHAKE_RECORD: Final = 0x16
 
 _METHODS: Final = (b"GET", b"HEAD")
 _LONGEST_METHOD: Final = 16
+
+
+def error_message(error: BadMessage) -> ErrorMessage:
+    """What a device is told about a message of its that is against the contract."""
+    return ErrorMessage(error.code, error.cause, error.hint)
 
 
 def _select_subprotocol(_: ServerProtocol, offered: object) -> Subprotocol | None:
@@ -176,10 +182,14 @@ class GatewaySession(Session):
 
     # The conversation
 
-    def welcome(self, name: str, session_id: str) -> None:
-        """Answer ``connect``: the name as given, and what the device should know."""
+    def welcome(self, name: str, session_id: str) -> bytes:
+        """Answer ``connect``: the name as given, and what the device should know.
+
+        Returns:
+            The text of the answer.
+        """
         assert self.device_class is not None
-        self.send(
+        text = encode(
             ConnectionAck(
                 device=name,
                 session=session_id,
@@ -188,6 +198,8 @@ class GatewaySession(Session):
                 max_message_bytes=self.device_class.max_message,
             )
         )
+        self.send_text(text)
+        return text
 
     def ack(self, message_id: MessageId) -> None:
         """Tell the device that its message is kept."""
@@ -201,7 +213,7 @@ class GatewaySession(Session):
             self.send(Pong(message.timestamp, self.policy.wall_clock()))
 
     def _answer_bad(self, error: BadMessage) -> None:
-        self.send(ErrorMessage(error.code, error.cause, error.hint))
+        self.send(error_message(error))
 
     def _ping_size(self) -> int:
         return 4 if self.device_class is None else self.device_class.ping_payload

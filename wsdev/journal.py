@@ -1,8 +1,8 @@
 """The journal: every connection, refusal and message on disk, and an ack means on disk.
 
 The event loop puts things into a queue; one thread writes them in groups, a transaction each, and
-reports back what is on disk. A group is closed after 20 ms, at 500 rows, or as soon as nothing more
-comes. When the disk is full or stalls, the group is tried again until it is written: nothing is
+reports back what is on disk. A group is what came while the last one was written; under load it is
+waited for until nothing more comes, at most 20 ms or 500 rows. When the disk is full or stalls, the group is tried again until it is written: nothing is
 given up, nothing is acknowledged, and the queue, being bounded, makes the devices wait.
 """
 
@@ -30,6 +30,8 @@ from wsdev.retention import Retention
 GROUP_ROWS: Final = 500
 GROUP_SECONDS: Final = 0.02
 _GROUP_SLICES: Final = 5
+_FEW_ROWS: Final = 16
+"""A group after one as small as this is not waited for: a lone device gets its ack at once."""
 
 QUEUE_ROWS: Final = 65_536
 """Rows that may wait for the disk, some 500 bytes each."""
@@ -42,11 +44,18 @@ RETRY_SECONDS: Final = 0.5
 _IDLE_SECONDS: Final = 1.0
 
 
+Notify = Callable[..., object]
+"""Calls a function with arguments on the event loop, as ``loop.call_soon_threadsafe`` does."""
+
+
 class Journal(Protocol):
     """Where everything is recorded. Called on the event loop; no call waits.
 
     Things get their order from the order of the calls.
     """
+
+    def start(self, notify: Notify) -> object:
+        """Begin; ``notify`` calls a function on the event loop, as ``call_soon_threadsafe``."""
 
     @property
     def trouble(self) -> str:
@@ -55,6 +64,14 @@ class Journal(Protocol):
     @property
     def is_full(self) -> bool:
         """Whether so much waits to be recorded that no more should be taken in."""
+
+    @property
+    def waiting(self) -> tuple[int, int]:
+        """Rows and bytes that wait to be recorded."""
+
+    @property
+    def left_out(self) -> int:
+        """Refusals that were not recorded, for want of room."""
 
     def start_session(self, start: SessionStart) -> SessionKey:
         """A device is let in."""
@@ -86,9 +103,6 @@ class Journal(Protocol):
         """
 
 
-Notify = Callable[..., object]
-"""Calls a function with arguments on the event loop, as ``loop.call_soon_threadsafe`` does."""
-
 OnCommit = Callable[[float, int], None]
 """Is told, in the writer's thread, the seconds and the rows of each commit."""
 
@@ -99,8 +113,6 @@ class FileJournal:
     Attributes:
         set_aside: What was in the file's place, if it was no journal.
         recovered: What an earlier run had left open.
-        left_out: Refusals that were not recorded, for want of room.
-        rows, bytes: What waits to be recorded.
     """
 
     def __init__(
@@ -138,9 +150,10 @@ class FileJournal:
         self._pictures = store
         self._retention = Retention(self._file, store, keep=keep, most=most, clock=time.monotonic)
         self._windows = ResendWindows(lambda name: self._file.resendable(ACKNOWLEDGED, name, MOST))
-        self.rows = self.bytes = self.left_out = 0
+        self._rows = self._bytes = self._left_out = 0
         self._queue: deque[Message | Happening] = deque()
         self._in_hand = 0
+        self._last_rows = 0
         self._wake = threading.Event()
         self._idle = self._housework = False
         self._closing = threading.Event()
@@ -190,7 +203,17 @@ class FileJournal:
     @property
     def is_full(self) -> bool:
         """Whether so much waits to be recorded that no more should be taken in."""
-        return self.rows >= QUEUE_ROWS or self.bytes >= QUEUE_BYTES
+        return self._rows >= QUEUE_ROWS or self._bytes >= QUEUE_BYTES
+
+    @property
+    def waiting(self) -> tuple[int, int]:
+        """Rows and bytes that wait to be recorded."""
+        return self._rows, self._bytes
+
+    @property
+    def left_out(self) -> int:
+        """Refusals that were not recorded, for want of room."""
+        return self._left_out
 
     def start_session(self, start: SessionStart) -> SessionKey:
         """A device is let in."""
@@ -211,7 +234,7 @@ class FileJournal:
     def refuse(self, refusal: Refusal) -> None:
         """A request was refused."""
         if self.is_full:
-            self.left_out += 1
+            self._left_out += 1
             return
         when = self._now()
         self._add(lambda group: group.refuse(when, refusal))
@@ -225,11 +248,11 @@ class FileJournal:
         sender: Sender | None,
     ) -> None:
         """A message."""
-        self.bytes += len(data)
+        self._bytes += len(data)
         self._add((session, kind, message_id, data, self._now(), sender))
 
     def _add(self, thing: Message | Happening) -> None:
-        self.rows += 1
+        self._rows += 1
         self._queue.append(thing)
         if self._idle:
             self._wake.set()
@@ -239,8 +262,8 @@ class FileJournal:
 
     def _settle(self, rows: int, group: Group) -> None:
         """Tell the senders what is on disk."""
-        self.rows -= rows
-        self.bytes -= group.size
+        self._rows -= rows
+        self._bytes -= group.size
         for sender, told in group.told.items():
             sender.recorded(told.rows, told.size, told.ids)
 
@@ -268,14 +291,15 @@ class FileJournal:
             self._idle = False
             self._wake.clear()
         size = len(queue)
-        for _ in range(_GROUP_SLICES):
+        for _ in range(_GROUP_SLICES if self._last_rows > _FEW_ROWS else 0):
             if not 0 < size < GROUP_ROWS or self._closing.is_set():
                 break
             time.sleep(GROUP_SECONDS / _GROUP_SLICES)
             if len(queue) == size:
                 break
             size = len(queue)
-        return [queue.popleft() for _ in range(min(size, GROUP_ROWS))]
+        self._last_rows = min(size, GROUP_ROWS)
+        return [queue.popleft() for _ in range(self._last_rows)]
 
     def _commit(self, things: list[Message | Happening]) -> bool:
         """Write a group, however long that takes; False if it was given up, on closing."""

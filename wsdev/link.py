@@ -29,6 +29,7 @@ class Hold(enum.IntFlag):
     UNREAD = 1  # the peer does not read what we send
     RATE = 2  # its message budget is spent
     NAME = 4  # its name is being settled
+    JOURNAL = 8  # much of what it said is not recorded yet
 
 
 class LinkOwner(Protocol):

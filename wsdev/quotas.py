@@ -23,6 +23,26 @@ def site_key(address: IPAddress) -> SiteKey:
     return 6, int(address) >> 64
 
 
+class MessageBudget:
+    """A device's messages: ``per_minute`` at once, refilled evenly. 0 is no limit."""
+
+    __slots__ = ("_left", "_per_second", "_since")
+
+    def __init__(self, per_minute: int, now: float) -> None:
+        self._left = float(per_minute)
+        self._per_second = per_minute / MINUTE
+        self._since = now
+
+    def pay(self, count: int, now: float) -> float:
+        """Pay for messages that came: 0, or in debt the seconds until one more may come."""
+        if not self._per_second:
+            return 0.0
+        refilled = self._left + (now - self._since) * self._per_second
+        self._left = min(self._per_second * MINUTE, refilled) - count
+        self._since = now
+        return 0.0 if self._left >= 0 else 1 - self._left / self._per_second
+
+
 class RateWindow:
     """Counts events per address: ``limit`` within a minute of the first, then a minute's block.
 

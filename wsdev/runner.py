@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import logging
 import os
@@ -11,13 +12,19 @@ import socket
 import ssl
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 from wsdev import __version__, logs
 from wsdev.errors import UsageError
 from wsdev.hub import Hub
 from wsdev.interfaces import is_public, listen, own_addresses, reachable_urls
+from wsdev.journal import FileJournal, Journal
+from wsdev.metrics import Metrics
+from wsdev.metrics_page import serve_metrics
 from wsdev.server import FIRST_WINDOW, SPARE_FILES, Gateway, make_tls_context, raise_file_limit
 from wsdev.settings import ServeSettings
 from wsdev.state_lock import hold_state_folder
@@ -25,33 +32,81 @@ from wsdev.tokens import TokenBook
 
 Echo = Callable[[str], None]
 
+Recording = Callable[[ServeSettings, Path, Metrics], AbstractContextManager[Journal]]
+"""Opens the journal of a state folder for as long as the gateway runs."""
+
 SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 
 
-def run(settings: ServeSettings, echo: Echo) -> None:
+@contextlib.contextmanager
+def recording(settings: ServeSettings, folder: Path, metrics: Metrics) -> Iterator[Journal]:
+    """The journal in the state folder; all of it is on disk when the block ends.
+
+    Raises:
+        JournalError, StateFolderError: it cannot be opened.
+    """
+    journal = FileJournal(
+        folder,
+        full_sync=settings.journal_sync == "full",
+        keep=settings.journal_keep,
+        most=settings.journal_max,
+        pictures=settings.record_pictures,
+        record_bytes=settings.limits().record_bytes,
+        on_commit=metrics.committed,
+    )
+    if (aside := journal.set_aside) is not None:
+        logs.log(logging.WARNING, "journal_set_aside", cause=aside.cause, kept_as=aside.kept_as)
+    if lost := journal.recovered.sessions:
+        logs.log(logging.WARNING, "lost_with_the_server", sessions=lost)
+    try:
+        yield journal
+    finally:
+        if left := journal.close():
+            logs.log(
+                logging.ERROR, "not_recorded", rows=left, cause=journal.trouble or "disk too slow"
+            )
+
+
+def run(settings: ServeSettings, echo: Echo, recording: Recording = recording) -> None:
     """Serve until a signal says stop.
 
     Args:
         echo: Prints a line of the banner to the operator.
+        recording: Gives the journal.
 
     Raises:
         UsageError, AddressInUse, AddressUnavailable, StateFolderError, CertificateError,
-        AlreadyRunning, TokenBookError: see :mod:`wsdev.errors`.
+        AlreadyRunning, TokenBookError, JournalError: see :mod:`wsdev.errors`.
     """
     logs.set_up(settings.log_format, settings.log_level)
     tls = _tls(settings)
     folder = settings.state_folder()
-    with hold_state_folder(folder), TokenBook.open(folder) as book:
+    metrics = Metrics(settings.classes())
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(hold_state_folder(folder))
+        book = stack.enter_context(TokenBook.open(folder))
         book.ensure_classes(settings.classes())
+        sockets = listen(settings.host, settings.port)
+        for sock in sockets:
+            stack.enter_context(contextlib.closing(sock))
+        journal = stack.enter_context(recording(settings, folder, metrics))
         if book.is_new and settings.public_tokens == "window":
             book.open_window(FIRST_WINDOW)
-        sockets = listen(settings.host, settings.port)
-        try:
-            with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-                runner.run(_serve(settings, book, sockets, tls, echo))
-        finally:
-            for sock in sockets:
-                sock.close()
+        if settings.metrics_port is not None:
+            page = stack.enter_context(serve_metrics(metrics, settings.metrics_port))
+            logs.log(logging.INFO, "metrics", url=f"http://127.0.0.1:{page.port}/metrics")
+        parts = Parts(book, journal, metrics)
+        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+            runner.run(_serve(settings, parts, sockets, tls, echo))
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What outlives the event loop."""
+
+    book: TokenBook
+    journal: Journal
+    metrics: Metrics
 
 
 def _tls(settings: ServeSettings) -> ssl.SSLContext | None:
@@ -77,7 +132,7 @@ def log_loop_fault(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> Non
 
 async def _serve(
     settings: ServeSettings,
-    book: TokenBook,
+    parts: Parts,
     sockets: Sequence[socket.socket],
     tls: ssl.SSLContext | None,
     echo: Echo,
@@ -95,18 +150,28 @@ async def _serve(
 
     for number in SIGNALS:
         loop.add_signal_handler(number, on_signal)
+    parts.journal.start(loop.call_soon_threadsafe)
     gateway = Gateway(
         settings,
-        book,
+        parts.book,
         Hub(max_command=settings.limits().command_bytes),
+        parts.journal,
+        parts.metrics,
         # Not the loop's: uvloop counts whole milliseconds, and a pong on a fast network takes less.
         clock=time.monotonic,
         max_connections=raise_file_limit() - SPARE_FILES,
     )
+    parts.metrics.watch(
+        loop.call_soon_threadsafe,
+        totals=gateway.totals,
+        queue=lambda: parts.journal.waiting,
+        journal_trouble=lambda: bool(parts.journal.trouble),
+        refusals_left_out=lambda: parts.journal.left_out,
+    )
     await gateway.start(sockets, tls)
     # What start-up made lives as long as the process; the collector need not look at it again.
     gc.freeze()
-    for line in banner(settings, book, sockets, own_addresses()):
+    for line in banner(settings, parts.book, sockets, own_addresses()):
         echo(line)
     sys.stdout.flush()
     await stop.wait()

@@ -21,10 +21,12 @@ from wsdev.front_desk import FrontDesk
 from wsdev.gateway_session import GatewaySession
 from wsdev.hub import Hub, Member
 from wsdev.interfaces import BACKLOG
+from wsdev.journal import Journal
 from wsdev.link import Link
 from wsdev.logs import LOGGER, log
+from wsdev.metrics import Metrics, Totals
 from wsdev.quotas import SiteKey, site_key
-from wsdev.session import SessionPolicy
+from wsdev.session import Session, SessionPolicy
 from wsdev.settings import ServeSettings
 from wsdev.tokens import TokenBook
 
@@ -84,6 +86,15 @@ def raise_file_limit() -> int:
     return hard
 
 
+def _plus(totals: Totals, session: Session) -> Totals:
+    return Totals(
+        totals.messages_in + session.messages_received,
+        totals.bytes_in + session.bytes_received,
+        totals.messages_out + session.messages_sent,
+        totals.bytes_out + session.bytes_sent,
+    )
+
+
 @dataclass(slots=True)
 class NameDispute:
     """A device that wants a name another one holds; the holder is asked for a sign of life."""
@@ -103,6 +114,8 @@ class Gateway:
         settings: What the operator said.
         tokens: The open token book.
         hub: Where devices are registered.
+        journal: Where everything is recorded.
+        metrics: What is counted.
         clock: Monotonic seconds, finer than a round trip.
         wall_clock: Unix seconds.
         max_connections: Sockets in all.
@@ -113,6 +126,8 @@ class Gateway:
         settings: ServeSettings,
         tokens: TokenBook,
         hub: Hub,
+        journal: Journal,
+        metrics: Metrics,
         *,
         clock: Callable[[], float],
         wall_clock: Callable[[], float] = time.time,
@@ -121,18 +136,25 @@ class Gateway:
         self._settings = settings
         self.tokens = tokens
         self.hub = hub
+        self.journal = journal
+        self.metrics = metrics
         self.now = clock
         self.limits = settings.limits()
         self.policy = SessionPolicy(
             self.limits, wall_clock=wall_clock, compression=settings.compression
         )
-        self.desk = FrontDesk(settings, tokens, clock=clock, wall_clock=wall_clock)
+        self.desk = FrontDesk(
+            settings, tokens, journal, metrics, clock=clock, wall_clock=wall_clock
+        )
         self._max_connections = min(self.limits.connections or max_connections, max_connections)
         self._connections: dict[Connection, None] = {}
         self._per_peer: Counter[SiteKey] = Counter()
         self._throttled: dict[Connection, float] = {}
         self._disputes: list[NameDispute] = []
         self._book_due = clock()
+        self._sweep_due: float | None = None
+        self._journal_trouble = ""
+        self._totals = Totals(0, 0, 0, 0)
         self._sweeper: asyncio.TimerHandle | None = None
         self._servers: list[asyncio.Server] = []
         self._empty = asyncio.Event()
@@ -225,6 +247,7 @@ class Gateway:
     def left(self, connection: Connection) -> None:
         """A socket is gone."""
         del self._connections[connection]
+        self._totals = _plus(self._totals, connection.link.session)
         self._throttled.pop(connection, None)
         site = site_key(connection.visitor.address)
         self._per_peer[site] -= 1
@@ -237,6 +260,13 @@ class Gateway:
         """Sockets that are open, devices or not."""
         return len(self._connections)
 
+    def totals(self) -> Totals:
+        """What came in and went out since the start."""
+        total = self._totals
+        for connection in self._connections:
+            total = _plus(total, connection.link.session)
+        return total
+
     def throttle(self, connection: Connection, until: float) -> None:
         """Wake a link that spent its message budget at ``until``."""
         self._throttled[connection] = until
@@ -247,6 +277,9 @@ class Gateway:
         # First of all the next one: whatever goes wrong below, time does not stop.
         self._sweeper = asyncio.get_running_loop().call_later(SWEEP_INTERVAL, self._sweep)
         now = self.now()
+        if self._sweep_due is not None:
+            self.metrics.loop_lag(max(0.0, now - self._sweep_due))
+        self._sweep_due = now + SWEEP_INTERVAL
         for connection in [c for c in self._connections if c.link.is_due(now)]:
             try:
                 connection.link.sweep(now)
@@ -256,11 +289,23 @@ class Gateway:
         if now >= self._book_due:
             self._book_due = now + BOOK_INTERVAL
             self._read_book()
+        self._look_at_journal()
         for connection in [c for c, until in self._throttled.items() if until <= now]:
             del self._throttled[connection]
             connection.budget_refilled()
         self._settle_disputes(now)
         self.hub.expire(now)
+
+    def _look_at_journal(self) -> None:
+        trouble = self.journal.trouble
+        if trouble == self._journal_trouble:
+            return
+        self._journal_trouble = trouble
+        if trouble:
+            hint = "nothing is acknowledged until it is recorded; devices wait"
+            log(logging.ERROR, "journal_trouble", cause=trouble, hint=hint)
+        else:
+            log(logging.INFO, "journal_recovered")
 
     def _read_book(self) -> None:
         try:

@@ -93,7 +93,7 @@ class Session(ABC):
         state: See :data:`TRANSITIONS`.
         due: No call of :meth:`tick` before this time can have any effect.
         last_received: When the peer last gave a sign of life.
-        bytes_received, messages_received: Totals.
+        bytes_received, messages_received, bytes_sent, messages_sent: Totals.
         charged: Messages, control frames and empty fragments: all that costs us work for next to
             no bytes of the peer's, and so counts against its budget.
     """
@@ -108,10 +108,12 @@ class Session(ABC):
         "_text_parts",
         "_ws",
         "bytes_received",
+        "bytes_sent",
         "charged",
         "due",
         "last_received",
         "messages_received",
+        "messages_sent",
         "policy",
         "state",
     )
@@ -125,6 +127,8 @@ class Session(ABC):
         self.due = now + policy.limits.handshake_timeout
         self.bytes_received = 0
         self.messages_received = 0
+        self.bytes_sent = 0
+        self.messages_sent = 0
         self.charged = 0
         self._ws = None
         self._out: list[bytes] = []
@@ -169,6 +173,8 @@ class Session(ABC):
     def data_to_send(self) -> list[bytes]:
         """The bytes to send since the last call; ``b""`` asks for a half-close."""
         out, self._out = self._out, []
+        for data in out:
+            self.bytes_sent += len(data)
         return out
 
     def send(self, message: msgspec.Struct | dict[str, Any]) -> None:
@@ -179,12 +185,14 @@ class Session(ABC):
         """Send UTF-8 text as one frame; nothing happens unless open."""
         if ws := self._open_ws():
             ws.send_text(text)
+            self.messages_sent += 1
             self._collect(ws)
 
     def send_binary(self, data: bytes) -> None:
         """Send a binary message as one frame; nothing happens unless open."""
         if ws := self._open_ws():
             ws.send_binary(data)
+            self.messages_sent += 1
             self._collect(ws)
 
     def ping(self, now: float) -> None:
