@@ -13,6 +13,7 @@ import json
 import logging
 import os
 import socket
+import sqlite3
 import ssl
 import struct
 import time
@@ -196,12 +197,21 @@ def open_journal(
         keep=settings.journal_keep,
         most=settings.journal_max,
         pictures=settings.record_pictures,
-        record_bytes=settings.limits().record_bytes,
+        limits=settings.limits(),
     )
     try:
         yield journal.start(asyncio.get_running_loop().call_soon_threadsafe)
     finally:
         assert not journal.close(), journal.trouble
+
+
+@contextlib.contextmanager
+def held_journal(folder: Path) -> Iterator[None]:
+    """Another program holds the journal's file: nothing can be written while the block runs."""
+    path = folder / "journal.db"
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None, timeout=PATIENCE)) as db:
+        db.execute("BEGIN IMMEDIATE")
+        yield
 
 
 @contextlib.asynccontextmanager

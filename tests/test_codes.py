@@ -62,7 +62,7 @@ def test_each_refusal_has_a_status_a_meaning_and_a_hint(kind: RefusalKind) -> No
                "token_retired"}),
         (404, {"not_found", "unknown_class"}),
         (426, {"upgrade_required", "http_1_0", "websocket_version"}),
-        (503, {"full", "draining"}),
+        (503, {"full", "cannot_record", "draining"}),
     ],
 )  # fmt: skip
 def test_each_reason_for_a_status_has_a_code_of_its_own(status: int, codes: set[str]) -> None:

@@ -21,6 +21,7 @@ from harness import (
     bearer,
     check_refusal,
     head,
+    held_journal,
     is_root,
     running_gateway,
     upgrade_head,
@@ -82,7 +83,15 @@ async def while_draining(gateway: RunningGateway) -> Answer:
     return await gateway.upgrade(headers=bearer(gateway.token()))
 
 
+async def with_no_room_in_the_journal(gateway: RunningGateway) -> Answer:
+    with held_journal(gateway.folder):
+        for _ in range(LIMITS["unrecorded_rows"]):
+            await gateway.get("/nowhere")
+        return await gateway.upgrade(headers=bearer(gateway.token()))
+
+
 LIMITS = {
+    "unrecorded_rows": 10,
     "wrong_tokens_per_minute": 1,
     "token_requests_per_minute": 1,
     "connections": 3,
@@ -118,6 +127,7 @@ REFUSED: dict[str, Provoke] = {
     "too_many_connections": one_too_many,
     "head_too_large": lambda g: g.get("/", {"X-Long": "x" * 9000}),
     "full": one_above_all,
+    "cannot_record": with_no_room_in_the_journal,
     "draining": while_draining,
 }
 

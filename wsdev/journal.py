@@ -2,8 +2,9 @@
 
 The event loop puts things into a queue; one thread writes them in groups, a transaction each, and
 reports back what is on disk. A group is what came while the last one was written; under load it is
-waited for until nothing more comes, at most 20 ms or 500 rows. When the disk is full or stalls, the group is tried again until it is written: nothing is
-given up, nothing is acknowledged, and the queue, being bounded, makes the devices wait.
+waited for until nothing more comes, at most 20 ms or 500 rows. When the disk is full or stalls, the
+group is tried again until it is written: nothing is given up, nothing is acknowledged, and the
+queue, being bounded, makes the devices wait.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from wsdev.errors import LocalError
 from wsdev.journal_file import JournalFile, Recovered
 from wsdev.journal_group import Group, Happening, Message, Sender, SessionKey
 from wsdev.journal_schema import JOURNAL, PICTURES_FOLDER, SetAside
+from wsdev.limits import Limits
 from wsdev.picture_store import PictureStore
 from wsdev.protocol import MessageId
 from wsdev.records import ACKNOWLEDGED, PicturesKept, Refusal, SessionEnd, SessionStart
@@ -32,11 +34,6 @@ GROUP_SECONDS: Final = 0.02
 _GROUP_SLICES: Final = 5
 _FEW_ROWS: Final = 16
 """A group after one as small as this is not waited for: a lone device gets its ack at once."""
-
-QUEUE_ROWS: Final = 65_536
-"""Rows that may wait for the disk, some 500 bytes each."""
-
-QUEUE_BYTES: Final = 64 * 1024 * 1024
 
 RETRY_SECONDS: Final = 0.5
 """Between two tries to write what the disk did not take."""
@@ -85,6 +82,9 @@ class Journal(Protocol):
     def refuse(self, refusal: Refusal) -> None:
         """A request was refused. Left out, and counted, when the journal is full."""
 
+    def when_recorded(self, call: Callable[[], None]) -> None:
+        """Call once all before is on disk and its senders are told."""
+
     def record(
         self,
         session: SessionKey,
@@ -124,7 +124,7 @@ class FileJournal:
         keep: float = 0.0,
         most: int = 0,
         pictures: PicturesKept = PicturesKept(),  # noqa: B008  (immutable)
-        record_bytes: int = 64 * 1024,
+        limits: Limits = Limits(),
         on_commit: OnCommit | None = None,
     ) -> None:
         """Open or make the journal, and end what a crash left open.
@@ -132,14 +132,14 @@ class FileJournal:
         Args:
             keep: Seconds that things are kept; 0 for ever.
             most: Bytes of the file and its pictures; 0 for any size.
-            record_bytes: Bytes that are kept of a text that is not acknowledged.
+            limits: Of these, what is recorded of a text, and what may wait for the disk.
 
         Raises:
             JournalError: a newer wsdev's, or the disk is full.
             StateFolderError: no right to read or write there.
         """
         self._wall_clock = wall_clock
-        self._record_bytes = record_bytes
+        self._limits = limits
         self._on_commit = on_commit
         self._file = JournalFile(folder, full_sync=full_sync)
         self.set_aside: SetAside | None = self._file.set_aside
@@ -203,7 +203,8 @@ class FileJournal:
     @property
     def is_full(self) -> bool:
         """Whether so much waits to be recorded that no more should be taken in."""
-        return self._rows >= QUEUE_ROWS or self._bytes >= QUEUE_BYTES
+        limits = self._limits
+        return self._rows >= limits.unrecorded_rows or self._bytes >= limits.unrecorded_bytes
 
     @property
     def waiting(self) -> tuple[int, int]:
@@ -239,6 +240,10 @@ class FileJournal:
         when = self._now()
         self._add(lambda group: group.refuse(when, refusal))
 
+    def when_recorded(self, call: Callable[[], None]) -> None:
+        """Call once all before is on disk and its senders are told."""
+        self._add(lambda group: group.then.append(call))
+
     def record(
         self,
         session: SessionKey,
@@ -266,6 +271,8 @@ class FileJournal:
         self._bytes -= group.size
         for sender, told in group.told.items():
             sender.recorded(told.rows, told.size, told.ids)
+        for call in group.then:
+            call()
 
     # In the writer's thread
 
@@ -323,7 +330,7 @@ class FileJournal:
         return True
 
     def _write(self, things: list[Message | Happening]) -> Group:
-        group = Group(self._sequence, self._windows, self._pictures, self._record_bytes)
+        group = Group(self._sequence, self._windows, self._pictures, self._limits.record_bytes)
         started = time.perf_counter()
         with JOURNAL.explained(self._file.path):
             group.fill(things)

@@ -70,6 +70,7 @@ class Group:
         self.sequence = self._before = sequence
         self.told: dict[Sender, _Told] = {}
         self.size = 0
+        self.then: list[Callable[[], None]] = []
         self._windows = windows
         self._pictures = pictures
         self._record_bytes = record_bytes

@@ -23,5 +23,7 @@ class Limits:
     messages_per_minute: int = 6000
     command_bytes: int = MAX_TEXT_TO_DEVICE
     record_bytes: int = 64 * 1024
+    unrecorded_rows: int = 65_536
+    unrecorded_bytes: int = 64 * 1024 * 1024
     linger: float = 2.0
     name_probe: float = 2.0

@@ -30,6 +30,7 @@ class Hold(enum.IntFlag):
     RATE = 2  # its message budget is spent
     NAME = 4  # its name is being settled
     JOURNAL = 8  # much of what it said is not recorded yet
+    DRAIN = 16  # it is about to be sent away; what it said is recorded first
 
 
 class LinkOwner(Protocol):

@@ -51,7 +51,7 @@ def recording(settings: ServeSettings, folder: Path, metrics: Metrics) -> Iterat
         keep=settings.journal_keep,
         most=settings.journal_max,
         pictures=settings.record_pictures,
-        record_bytes=settings.limits().record_bytes,
+        limits=settings.limits(),
         on_commit=metrics.committed,
     )
     if (aside := journal.set_aside) is not None:

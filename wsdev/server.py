@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import resource
 import socket
@@ -22,7 +23,7 @@ from wsdev.gateway_session import GatewaySession
 from wsdev.hub import Hub, Member
 from wsdev.interfaces import BACKLOG
 from wsdev.journal import Journal
-from wsdev.link import Link
+from wsdev.link import Hold, Link
 from wsdev.logs import LOGGER, log
 from wsdev.metrics import Metrics, Totals
 from wsdev.quotas import SiteKey, site_key
@@ -181,26 +182,36 @@ class Gateway:
     async def drain(self, seconds: float) -> None:
         """Send all away over ``seconds``; new ones get 503 meanwhile; then stop listening.
 
-        Devices of a class whose library takes a clean close as final get a TCP reset.
+        What they said until then is recorded and acknowledged first. Devices of a class whose library takes a clean close as final get a TCP reset.
         """
         self.desk.draining = True
         there = [c for c in self._connections if c.member is not None]
         steps = max(1, int(seconds / DRAIN_STEP))
         size = -(-len(there) // steps)
         for start in range(0, len(there), size or 1):
-            for connection in there[start : start + size]:
+            batch = there[start : start + size]
+            for connection in batch:
+                connection.link.hold(Hold.DRAIN)
+            await self._recorded()
+            for connection in batch:
                 self._send_away(connection)
             if start + size < len(there):
                 await asyncio.sleep(DRAIN_STEP)
         for server in self._servers:
             server.close()
-        try:
+        with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(SECOND_CHANCE):
                 await self._empty.wait()
-        except TimeoutError:
-            pass
         self.stop()
         await self._empty.wait()
+
+    async def _recorded(self) -> None:
+        """Wait until what was said so far is on disk, but not for a disk that does not take it."""
+        recorded = asyncio.Event()
+        self.journal.when_recorded(recorded.set)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(0 if self.journal.trouble else SECOND_CHANCE):
+                await recorded.wait()
 
     def _send_away(self, connection: Connection) -> None:
         device_class = connection.device_class
@@ -208,6 +219,7 @@ class Gateway:
             connection.link.cut(CloseCode.RESTART, "the gateway restarts", reset=True)
         else:
             connection.link.close(CloseCode.RESTART, "the gateway restarts")
+            connection.link.release(Hold.DRAIN)  # its close frame is to be read
 
     def stop(self) -> None:
         """Drop everything at once."""

@@ -56,6 +56,8 @@ LIMIT_HELP: Final[Mapping[str, str]] = {
     "messages_per_minute": "Messages of one device; above, it is read more slowly. 0: no limit.",
     "command_bytes": "Bytes of one command to a device.",
     "record_bytes": "Bytes of a text that are recorded; all of it if it is acknowledged.",
+    "unrecorded_rows": "Rows that may wait for the journal's disk; above, devices are not read.",
+    "unrecorded_bytes": "Bytes that may wait for it; above, devices are not read.",
     "linger": "Time that a closed connection may take to get its last bytes out.",
     "name_probe": "Time to prove alive when another device comes with the same name.",
 }
