@@ -243,8 +243,8 @@ class JournalFile:
         """The device whose picture is in the row of that number."""
         with JOURNAL.explained(self.path):
             row = self._db.execute(
-                "SELECT device FROM messages JOIN sessions ON sessions.sequence = session"
-                " WHERE messages.sequence = ? AND picture IS NOT NULL",
+                "SELECT device FROM messages m JOIN sessions s ON s.sequence = m.session"
+                " WHERE m.sequence = ? AND picture IS NOT NULL",
                 (sequence,),
             ).fetchone()
         return None if row is None else str(row[0])
