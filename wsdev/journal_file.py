@@ -325,7 +325,8 @@ class JournalFile:
     def give_back(self, pages: int) -> None:
         """Shorten the file by at most so many free pages; outside of a transaction."""
         with JOURNAL.explained(self.path):
-            self._db.execute(f"PRAGMA incremental_vacuum({pages})").fetchall()
+            # Not execute: that takes one step of the statement, and one page.
+            self._db.executescript(f"PRAGMA incremental_vacuum({pages})")
 
     def _number(self, pragma: str) -> int:
         with JOURNAL.explained(self.path):
