@@ -1,0 +1,182 @@
+"""What is read from the journal: its entries, in the words of ``--json`` and of an export.
+
+The names and meanings of the fields are a contract: docs/logs.md lists them, a test compares.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+from typing import Any, ClassVar, Final
+
+import msgspec
+
+from wsdev.protocol import MessageId
+
+
+class Entry(msgspec.Struct, frozen=True, gc=False, rename={"device_class": "class"}):
+    """Something that happened.
+
+    Attributes:
+        sequence: Its place in the order of things.
+        time: Milliseconds of Unix time.
+        event: What happened, one word.
+    """
+
+    kind: ClassVar[str]
+
+    sequence: int
+    time: int
+    event: str
+
+
+class GatewayEntry(Entry, frozen=True, gc=False):
+    """A gateway ``started``, ``stopped``, or was ``lost``."""
+
+    kind: ClassVar[str] = "gateway"
+
+    version: str
+
+
+class SessionEntry(Entry, frozen=True, gc=False):
+    """A device ``connected`` or ``disconnected``; what only an end has is None at the start.
+
+    Attributes:
+        session: The public id, also told to the device.
+        close_code: None when it was lost with the server, too.
+    """
+
+    kind: ClassVar[str] = "session"
+
+    session: str
+    device: str
+    device_class: str
+    address: str
+    via: str | None
+    user_agent: str | None
+    token: str | None
+    close_code: int | None = None
+    reason: str | None = None
+    closed_by: str | None = None
+    seconds: float | None = None
+    messages_in: int | None = None
+    bytes_in: int | None = None
+    messages_out: int | None = None
+    bytes_out: int | None = None
+    median_rtt: float | None = None
+
+
+class RefusalEntry(Entry, frozen=True, gc=False):
+    """A request was ``refused``."""
+
+    kind: ClassVar[str] = "refusal"
+
+    request_id: str
+    address: str
+    via: str | None
+    path: str | None
+    code: str
+    status: int
+    token_tail: str | None
+    user_agent: str | None
+
+
+class MessageEntry(Entry, frozen=True, gc=False):
+    """A message; the event is its type.
+
+    Attributes:
+        direction: ``in`` from the device, ``out`` to it.
+        body: Its text; None for binary.
+        size: Bytes of the whole message.
+        cut: Whether the body is only its beginning.
+        sha256: Of a binary one, in hex.
+        picture: The file with the camera's picture, if it is kept and still there.
+    """
+
+    kind: ClassVar[str] = "message"
+
+    direction: str
+    session: str | None
+    device: str | None
+    device_class: str | None
+    address: str | None
+    id: MessageId | None
+    body: str | None
+    size: int
+    cut: bool
+    sha256: str | None
+    picture: str | None
+
+
+ENTRY_TYPES: Final[tuple[type[Entry], ...]] = (
+    GatewayEntry,
+    SessionEntry,
+    RefusalEntry,
+    MessageEntry,
+)
+KINDS: Final = tuple(entry_type.kind for entry_type in ENTRY_TYPES)
+
+_FIRST_FIELDS: Final = ("sequence", "time", "kind", "event")
+
+FIELDS: Final = (
+    *_FIRST_FIELDS,
+    *dict.fromkeys(
+        field.encode_name
+        for entry_type in (SessionEntry, RefusalEntry, MessageEntry, GatewayEntry)
+        for field in msgspec.structs.fields(entry_type)
+        if field.encode_name not in _FIRST_FIELDS
+    ),
+)
+"""All fields of all kinds, in the order in which a table has them."""
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+_NOT_PLAIN: Final = re.compile("[^\x20-\x7e]")
+
+
+def moment(milliseconds: int) -> datetime:
+    """A time of the journal, in UTC."""
+    return _EPOCH + timedelta(milliseconds=milliseconds)
+
+
+def iso(milliseconds: int) -> str:
+    """A time of the journal as ``2026-01-31T08:30:00.000Z``."""
+    return moment(milliseconds).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def document(entry: Entry) -> dict[str, Any]:
+    """The entry's fields by name; the time is ISO 8601 in UTC with milliseconds."""
+    fields = msgspec.to_builtins(entry)
+    return {
+        "sequence": fields.pop("sequence"),
+        "time": iso(fields.pop("time")),
+        "kind": entry.kind,
+        **fields,
+    }
+
+
+def json_line(thing: Any) -> str:
+    """JSON without the line's end; what a terminal would obey is escaped, as JSON allows."""
+    text = msgspec.json.encode(thing).decode()
+    if text.isascii() and text.isprintable():
+        return text
+    return _NOT_PLAIN.sub(_json_escape, text)
+
+
+def _json_escape(match: re.Match[str]) -> str:
+    character = match[0]
+    if character.isprintable():
+        return character
+    units = character.encode("utf-16-be", "surrogatepass")
+    return "".join(f"\\u{units[i : i + 2].hex()}" for i in range(0, len(units), 2))
+
+
+def texts(entry: Entry) -> str:
+    """What a search looks at, a text a line: words, ids and codes, not times and amounts."""
+    found = [value for value in msgspec.structs.astuple(entry)[2:] if type(value) is str]
+    match entry:
+        case SessionEntry(close_code=int(number)) | RefusalEntry(status=int(number)):
+            found.append(str(number))
+        case MessageEntry(id=int(number)):
+            found.append(str(number))
+    return "\n".join(found)
