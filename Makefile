@@ -67,7 +67,7 @@ format: $(READY) ## let ruff put the code in order
 	$(BIN)/ruff format .
 
 .PHONY: bench
-bench: $(BIN)/wsdev ## what the gateway costs; one measure with ARGS="idle|handshake|messages"
+bench: $(BIN)/wsdev ## what the gateway costs; one measure with ARGS="idle|handshake|messages|journal"
 	@$(BIN)/python -m benchmarks $(ARGS)
 
 .PHONY: clean

@@ -1,4 +1,4 @@
-"""``python -m benchmarks [idle|handshake|messages]``: take figures and print their tables."""
+"""``python -m benchmarks [idle|handshake|messages|journal]``: take figures, print tables."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import sys
 
 from rich.console import Console
 
+from benchmarks.journal_cost import measure_journal
 from benchmarks.measures import measure_handshakes, measure_idle, measure_messages
 from benchmarks.servers import BenchmarkError, pick_cores
 from wsdev.server import raise_file_limit
@@ -26,6 +27,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--handshakes", type=int, default=1000, help="in a round")
     parser.add_argument("--devices", type=int, default=100, help="that send messages")
     parser.add_argument("--messages", type=int, default=20_000, help="in a round")
+    parser.add_argument("--rate", type=int, default=20_000, help="messages a second, for journal")
     return parser.parse_args()
 
 
@@ -36,6 +38,9 @@ MEASURES = {
     ),
     "messages": lambda core, given: measure_messages(
         core, rounds=given.rounds, devices=given.devices, messages=given.messages
+    ),
+    "journal": lambda core, given: measure_journal(
+        core, rounds=given.rounds, devices=given.devices, messages=given.messages, rate=given.rate
     ),
 }
 

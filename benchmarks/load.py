@@ -7,8 +7,10 @@ import os
 import select
 import socket
 import struct
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import cycle, islice
 from typing import Final
 
 import msgspec
@@ -147,6 +149,45 @@ def say_hello(devices: Sequence[socket.socket], answer: bytes) -> None:
     for sock in devices:
         if answer not in sock.recv(4096):
             raise BenchmarkError("no answer to connect")
+
+
+_ACK: Final = b'"type":"ack"'
+
+
+def pace(
+    devices: Sequence[socket.socket], frames: Sequence[bytes], *, burst: int, rate: float
+) -> float:
+    """Send all ``frames``, ``burst`` at once from one device after the other, at a steady rate.
+
+    Args:
+        rate: Messages a second, all devices together.
+
+    Returns:
+        Seconds until the last one is answered.
+    """
+    waiting = iter(frames)
+    turns = cycle(devices)
+    by_file = {sock.fileno(): sock for sock in devices}
+    tails = dict.fromkeys(by_file, b"")
+    started = last = time.monotonic()
+    sent, unanswered = 0, len(frames)
+    with select.epoll() as poll:
+        for file in by_file:
+            poll.register(file, select.EPOLLIN)
+        while unanswered:
+            now = time.monotonic()
+            while sent < len(frames) and sent <= (now - started) * rate:
+                next(turns).sendall(b"".join(islice(waiting, burst)))
+                sent += burst
+            for file, _ in poll.poll(0.001):
+                data = tails[file] + by_file[file].recv(65536)
+                answered = data.count(_ACK)
+                tails[file] = data[data.rfind(_ACK) + len(_ACK) :] if answered else data
+                unanswered -= answered
+                last = now
+            if now - last > PATIENCE:
+                raise BenchmarkError(f"{unanswered} messages are not answered")
+    return time.monotonic() - started
 
 
 def exchange(devices: Sequence[socket.socket], frames: Sequence[bytes]) -> None:

@@ -52,11 +52,15 @@ class Server:
     Attributes:
         port: Where it listens, on loopback.
         token: The class token that it admits; empty for a bare peer, which asks for none.
+        folder: Its state folder, if it has one.
     """
 
-    def __init__(self, process: subprocess.Popen[str], port: int, token: str) -> None:
+    def __init__(
+        self, process: subprocess.Popen[str], port: int, token: str, folder: Path | None = None
+    ) -> None:
         self.port = port
         self.token = token
+        self.folder = folder
         self._proc = Path("/proc") / str(process.pid)
 
     def cpu_seconds(self) -> float:
@@ -115,10 +119,15 @@ def _lines_until(stream: IO[str] | None, is_last: Callable[[str], bool]) -> list
 
 
 @contextmanager
-def wsdev_gateway(core: int, *options: str) -> Iterator[Server]:
-    """A gateway with a token book of its own, which asks its own user for a token too."""
+def wsdev_gateway(core: int, *options: str, journal: bool = True) -> Iterator[Server]:
+    """A gateway with a token book of its own, which asks its own user for a token too.
+
+    Args:
+        journal: Without, it acknowledges what it has not recorded.
+    """
     with tempfile.TemporaryDirectory(prefix="wsdev-benchmark-") as folder:
-        command = [sys.executable, "-m", "wsdev", "serve", "--host", LOOPBACK, "--port", "0"]
+        program = ["wsdev", "serve"] if journal else ["benchmarks.unjournalled"]
+        command = [sys.executable, "-m", *program, "--host", LOOPBACK, "--port", "0"]
         command += ["--state", folder, "--no-trust-local", "--drain", "0", *options]
         with _child(command, core) as process:
             banner = _lines_until(process.stdout, _READY.__eq__)
@@ -126,7 +135,7 @@ def wsdev_gateway(core: int, *options: str) -> Iterator[Server]:
             assert port is not None
             with TokenBook.open(Path(folder), create=False) as book:
                 token = book.public_tokens()[DEVICE_CLASS][0]
-            yield Server(process, int(port[1]), token)
+            yield Server(process, int(port[1]), token, Path(folder))
 
 
 @contextmanager

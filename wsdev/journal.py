@@ -254,7 +254,11 @@ class FileJournal:
     ) -> None:
         """A message."""
         self._bytes += len(data)
-        self._add((session, kind, message_id, data, self._now(), sender))
+        self._rows += 1
+        when = int(self._wall_clock() * 1000)
+        self._queue.append((session, kind, message_id, data, when, sender))
+        if self._idle:
+            self._wake.set()
 
     def _add(self, thing: Message | Happening) -> None:
         self._rows += 1

@@ -11,7 +11,7 @@ from wsdev.picture_store import PictureStore, picture_name
 from wsdev.protocol import MessageId
 from wsdev.records import ACKNOWLEDGED, BINARY, PICTURE, Refusal, SessionEnd, SessionStart
 from wsdev.resends import ResendWindows
-from wsdev.token_format import without_tokens
+from wsdev.token_format import PREFIX, without_tokens
 
 _MAX_INTEGER: Final = 2**63 - 1
 """Of SQLite; ids on the wire go up to 2**64."""
@@ -78,7 +78,7 @@ class Group:
         self._rows: list[PlainRow] = []
         self._calls: list[tuple[Callable[..., None], tuple[Any, ...]]] = []
         self._files: list[tuple[str, str, bytes, int]] = []
-        self._fresh: dict[str, dict[str, None]] = {}
+        self._fresh: dict[str, tuple[set[int], set[int], set[int]]] = {}
 
     def fill(self, things: Iterable[Message | Happening]) -> None:
         """Take things in, in order.
@@ -86,47 +86,48 @@ class Group:
         Raises:
             JournalError, StateFolderError: the journal cannot be read for earlier messages.
         """
+        # One loop without calls for the usual message: this is the hot path of the writer.
+        times, rows = self._times, self._rows
         for thing in things:
-            if type(thing) is tuple:
-                self._take(thing)
-            else:
+            if type(thing) is not tuple:
                 thing(self)  # type: ignore[operator]
+                continue
+            session, kind, message_id, data, when, sender = thing
+            size = len(data)
+            self.size += size
+            told = None if sender is None else self._count(sender, size)
+            if kind in BINARY:
+                self._take_binary(session, kind, data, when)
+                continue
+            text = data.decode("utf-8", "replace")
+            if PREFIX in text:
+                text = without_tokens(text)
+            if message_id is not None and kind in ACKNOWLEDGED:
+                if told is not None:
+                    told.ids.append(message_id)
+                fresh, new, old = self._fresh.get(session.device) or self._known(session.device)
+                key = hash(text)
+                if key in fresh or key in new or key in old:
+                    continue
+                fresh.add(key)
+            elif size > self._record_bytes:
+                self._take_cut(thing, text)
+                continue
+            if type(message_id) is int:
+                message_id = _storable(message_id)
+            self.sequence = session.last_message = sequence = self.sequence + 1
+            times.append(when)
+            rows.append((sequence, session.sequence, when, kind, message_id, text))
 
     # Messages
 
-    def _take(self, message: Message) -> None:
-        session, kind, message_id, data, when, sender = message
-        size = len(data)
-        self.size += size
-        told = None
-        if sender is not None:
-            told = self.told.get(sender)
-            if told is None:
-                told = self.told[sender] = _Told()
-            told.rows += 1
-            told.size += size
-        if kind in BINARY:
-            self._take_binary(session, kind, data, when)
-            return
-        text = without_tokens(data.decode("utf-8", "replace"))
-        if message_id is not None and kind in ACKNOWLEDGED:
-            if told is not None:
-                told.ids.append(message_id)
-            if self._came_before(session.device, text):
-                return
-        elif size > self._record_bytes:
-            sequence = self._next(session, when)
-            cut = data[: self._record_bytes].decode("utf-8", "ignore")
-            text, number = without_tokens(cut), session.sequence
-            row = sequence, number, when, kind, _storable(message_id), text
-            self._calls.append((JournalFile.add_message, (row, size, None, None)))
-            return
-        self.sequence += 1
-        self._times.append(when)
-        session.last_message = self.sequence
-        self._rows.append(
-            (self.sequence, session.sequence, when, kind, _storable(message_id), text)
-        )
+    def _count(self, sender: Sender, size: int) -> _Told:
+        told = self.told.get(sender)
+        if told is None:
+            told = self.told[sender] = _Told()
+        told.rows += 1
+        told.size += size
+        return told
 
     def _next(self, session: SessionKey, when: int) -> int:
         session.last_message = sequence = self.next(when)
@@ -138,14 +139,18 @@ class Group:
         self._times.append(when)
         return self.sequence
 
-    def _came_before(self, device: str, text: str) -> bool:
-        fresh = self._fresh.get(device)
-        if fresh is None:
-            fresh = self._fresh[device] = {}
-        if text in fresh or text in self._windows.of(device):
-            return True
-        fresh[text] = None
-        return False
+    def _known(self, device: str) -> tuple[set[int], set[int], set[int]]:
+        """Hashes of a device's messages: those of this group, then what is remembered."""
+        window = self._windows.of(device)
+        known = self._fresh[device] = set(), window.new, window.old
+        return known
+
+    def _take_cut(self, message: Message, text: str) -> None:
+        session, kind, message_id, data, when, _ = message
+        body = text.encode()[: self._record_bytes].decode("utf-8", "ignore")
+        sequence = self._next(session, when)
+        row = sequence, session.sequence, when, kind, _storable(message_id), body
+        self._calls.append((JournalFile.add_message, (row, len(data), None, None)))
 
     def _take_binary(self, session: SessionKey, kind: int, data: bytes, when: int) -> None:
         sequence = self._next(session, when)
@@ -202,10 +207,8 @@ class Group:
 
     def committed(self) -> None:
         """Remember what is on disk now."""
-        for device, texts in self._fresh.items():
-            window = self._windows.of(device)
-            for text in texts:
-                self._windows.add(window, text)
+        for device, (fresh, _, _) in self._fresh.items():
+            self._windows.add(device, fresh)
         for camera, name, data, when in self._files:
             self._pictures.took(camera, name, len(data), when)
 

@@ -27,23 +27,27 @@ REMEMBERED_DEVICES: Final = 100_000
 
 
 class ResendWindow:
-    """The latest messages of one device, in two generations of hashes."""
+    """The latest messages of one device, in two generations of hashes.
 
-    __slots__ = ("_new", "_old")
+    Attributes:
+        new, old: Hashes of texts.
+    """
+
+    __slots__ = ("new", "old")
 
     def __init__(self) -> None:
-        self._new: set[int] = set()
-        self._old: set[int] = set()
+        self.new: set[int] = set()
+        self.old: set[int] = set()
 
     def __contains__(self, text: str) -> bool:
         key = hash(text)
-        return key in self._new or key in self._old
+        return key in self.new or key in self.old
 
-    def add(self, text: str, size: int = MOST) -> None:
-        """Remember a message; the oldest ones go once there are over ``size``."""
-        if len(self._new) >= size:
-            self._old, self._new = self._new, set()
-        self._new.add(hash(text))
+    def add(self, hashes: Iterable[int], size: int = MOST) -> None:
+        """Remember messages; the oldest ones go once there are over ``size``."""
+        if len(self.new) >= size:
+            self.old, self.new = self.new, set()
+        self.new.update(hashes)
 
 
 class ResendWindows:
@@ -69,14 +73,13 @@ class ResendWindows:
         self._windows.move_to_end(device)
         return window
 
-    def add(self, window: ResendWindow, text: str) -> None:
-        """Remember a message in a window of ours."""
-        window.add(text, self._size)
+    def add(self, device: str, hashes: Iterable[int]) -> None:
+        """Remember messages of a device."""
+        self.of(device).add(hashes, self._size)
 
     def _loaded(self, device: str) -> ResendWindow:
         window = ResendWindow()
-        for text in self._load(device):
-            window.add(text, self._size)
+        window.add(map(hash, self._load(device)))
         self._windows[device] = window
         if len(self._windows) > self._capacity:
             self._windows.popitem(last=False)
