@@ -25,7 +25,7 @@ from wsdev.journal_schema import JOURNAL, PICTURES_FOLDER, SetAside
 from wsdev.limits import Limits
 from wsdev.picture_store import PictureStore
 from wsdev.protocol import MessageId
-from wsdev.records import ACKNOWLEDGED, PicturesKept, Refusal, SessionEnd, SessionStart
+from wsdev.records import PicturesKept, Refusal, SessionEnd, SessionStart
 from wsdev.resends import MOST, ResendWindows
 from wsdev.retention import Retention
 
@@ -149,7 +149,7 @@ class FileJournal:
             store = PictureStore(folder / PICTURES_FOLDER, pictures, self._file.camera_of)
         self._pictures = store
         self._retention = Retention(self._file, store, keep=keep, most=most, clock=time.monotonic)
-        self._windows = ResendWindows(lambda name: self._file.resendable(ACKNOWLEDGED, name, MOST))
+        self._windows = ResendWindows(lambda name: self._file.resendable(name, MOST))
         self._rows = self._bytes = self._left_out = 0
         self._queue: deque[Message | Happening] = deque()
         self._in_hand = 0

@@ -6,7 +6,7 @@ Sequence numbers are given by the caller, in the order in which things happened.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -14,7 +14,7 @@ from typing import Final
 
 from wsdev.journal_schema import FILE_NAME, JOURNAL, SetAside, open_for_writing
 from wsdev.protocol import MessageId
-from wsdev.records import Refusal, SessionEnd, SessionStart
+from wsdev.records import ACKNOWLEDGED, Refusal, SessionEnd, SessionStart
 
 PlainRow = tuple[int, int, int, int, MessageId | None, str]
 """A message that is whole in its body: sequence, session, time, kind, id, body."""
@@ -31,7 +31,15 @@ _TAIL: Final = 100_000
 """Rows at the end that are looked through at a start: a third of a second."""
 
 _TAIL_OF_SESSION: Final = 20_000
-"""Rows before a device's last message that are looked through for what it may send again."""
+"""Rows before a session's last message that are looked through for what may be sent again."""
+
+_TAIL_OF_DEVICE: Final = 4 * _TAIL_OF_SESSION
+_SESSIONS_OF_DEVICE: Final = 256
+"""The same for all its sessions. A gateway that is killed over and over, or a bad radio, leaves
+many that hold next to nothing."""
+
+
+_RESENDABLE: Final = f"AND id IS NOT NULL AND kind IN ({', '.join(map(str, ACKNOWLEDGED))})"
 
 
 def _insert(rows: int) -> str:
@@ -69,6 +77,7 @@ class JournalFile:
         self.path = folder / FILE_NAME
         self._db, self.set_aside = open_for_writing(self.path)
         self._block: int | None = None
+        self._tail: tuple[int, dict[int, list[int]]] | None = None
         with JOURNAL.explained(self.path):
             self._db.execute(f"PRAGMA synchronous = {'FULL' if full_sync else 'NORMAL'}")
             self._db.execute(f"PRAGMA journal_size_limit = {_WAL_LEFT}")
@@ -249,29 +258,52 @@ class JournalFile:
             ).fetchone()
         return None if row is None else str(row[0])
 
-    def resendable(self, kinds: Iterable[int], device: str, limit: int) -> list[str]:
-        """The latest messages of a device that were acknowledged, oldest first."""
-        kept = ", ".join(map(str, kinds))
-        texts: list[str] = []
+    def resendable(self, device: str, limit: int) -> list[int]:
+        """Hashes of the latest messages of a device that were acknowledged, oldest first."""
+        if self._tail is None:
+            self._tail = self._read_tail()
+        start, tail = self._tail
+        found: list[int] = []
+        looked_through = 0
         with JOURNAL.explained(self.path):
             sessions = self._db.execute(
                 "SELECT sequence, last_message FROM sessions WHERE device = ?"
-                " AND last_message IS NOT NULL ORDER BY sequence DESC LIMIT 4",
-                (device,),
+                " AND last_message IS NOT NULL ORDER BY sequence DESC LIMIT ?",
+                (device, _SESSIONS_OF_DEVICE),
             ).fetchall()
             for session, last in sessions:
-                texts += [
-                    body
-                    for (body,) in self._db.execute(
-                        f"SELECT body FROM messages WHERE sequence BETWEEN ? AND ? AND session = ?"
-                        f" AND id IS NOT NULL AND kind IN ({kept})"
-                        " ORDER BY sequence DESC LIMIT ?",
-                        (max(session, last - _TAIL_OF_SESSION), last, session, limit - len(texts)),
-                    )
-                ]
-                if len(texts) >= limit:
+                first = max(session, last - _TAIL_OF_SESSION)
+                if first > start:
+                    found += reversed(tail.get(session, []))
+                else:
+                    found += self._hashes(session, first, last)
+                    looked_through += last - first
+                if len(found) >= limit or looked_through >= _TAIL_OF_DEVICE:
                     break
-        return texts[::-1]
+        return found[:limit][::-1]
+
+    def _hashes(self, session: int, first: int, last: int) -> list[int]:
+        """Of a session's acknowledged messages, the latest first."""
+        rows = self._db.execute(
+            "SELECT body FROM messages WHERE sequence BETWEEN ? AND ? AND session = ?"
+            f" {_RESENDABLE} ORDER BY sequence DESC",
+            (first, last, session),
+        )
+        return [hash(body) for (body,) in rows]
+
+    def _read_tail(self) -> tuple[int, dict[int, list[int]]]:
+        """Where the tail begins, and its hashes by session: one look for a whole fleet."""
+        start = self.last_sequence() - _TAIL
+        tail: dict[int, list[int]] = {}
+        with JOURNAL.explained(self.path):
+            rows = self._db.execute(
+                f"SELECT session, body FROM messages WHERE sequence > ? {_RESENDABLE}"
+                " ORDER BY sequence",
+                (start,),
+            )
+            for session, body in rows:
+                tail.setdefault(session, []).append(hash(body))
+        return start, tail
 
     # Keeping it small
 

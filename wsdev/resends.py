@@ -54,11 +54,11 @@ class ResendWindows:
     """The windows of the devices that were heard last.
 
     Args:
-        load: The latest acknowledged messages of a device, oldest first, for one not in memory.
+        load: Hashes of a device's latest acknowledged messages, oldest first, if not in memory.
     """
 
     def __init__(
-        self, load: Callable[[str], Iterable[str]], capacity: int = REMEMBERED_DEVICES
+        self, load: Callable[[str], Iterable[int]], capacity: int = REMEMBERED_DEVICES
     ) -> None:
         self._load = load
         self._capacity = capacity
@@ -79,7 +79,7 @@ class ResendWindows:
 
     def _loaded(self, device: str) -> ResendWindow:
         window = ResendWindow()
-        window.add(map(hash, self._load(device)))
+        window.add(self._load(device))
         self._windows[device] = window
         if len(self._windows) > self._capacity:
             self._windows.popitem(last=False)
