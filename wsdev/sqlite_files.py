@@ -18,7 +18,8 @@ class FileKind:
 
     Attributes:
         noun: ``token book``.
-        error: What is raised, with the code ``busy``, ``full``, ``damaged`` or its own.
+        error: What is raised, with the code ``busy``, ``full``, ``damaged``, ``unfit`` (a row that
+            no try will bring in) or its own.
         if_damaged: The remedy for a damaged one.
     """
 
@@ -64,6 +65,12 @@ class FileKind:
                 return self.damaged(path)
             case sqlite3.SQLITE_CANTOPEN | sqlite3.SQLITE_READONLY | sqlite3.SQLITE_PERM:
                 return unusable(path, str(exc))
+            case sqlite3.SQLITE_CONSTRAINT | sqlite3.SQLITE_MISMATCH | sqlite3.SQLITE_TOOBIG:
+                return self.error(
+                    f"{where} does not take a row: {printable(str(exc))}",
+                    "a bug: please report it",
+                    code="unfit",
+                )
         return self.error(
             f"{where} cannot be used: {printable(str(exc))}",
             "look at the disk and the file system",
