@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import Final
 from wsdev.records import PicturesKept
 
 _SUFFIX: Final = ".jpg"
+_OURS: Final = re.compile(rf"([0-9]{{12,18}}){re.escape(_SUFFIX)}(\.part)?")
 
 
 def picture_name(sequence: int) -> str:
@@ -40,28 +42,35 @@ class PictureStore:
         self._kept = kept
         self._latest: dict[str, deque[str]] = {}
         self._taken: dict[str, int] = {}
+        self._replaced: deque[str] = deque()
         self.bytes = 0
         with contextlib.suppress(FileNotFoundError):
             for name in sorted(os.listdir(folder)):
                 self._find(name, camera_of)
 
     def _find(self, name: str, camera_of: Callable[[int], str | None]) -> None:
+        ours = _OURS.fullmatch(name)
+        if ours is None:
+            return
         path = self._folder / name
-        number = name.removesuffix(_SUFFIX)
-        camera = camera_of(int(number)) if number.isdecimal() else None
+        number, part = ours.groups()
+        camera = None if part else camera_of(int(number))
         if camera is None:
-            # Left by a crash between the file and its row; anything else there is not ours.
-            if number.removesuffix(".part").isdecimal():
-                path.unlink()
+            path.unlink()  # left by a crash between the file and its row
             return
         self.bytes += path.stat().st_size
         self._count(camera, name)
 
-    def wants(self, camera: str, when: int) -> bool:
-        """Whether a picture taken at ``when`` (ms) is to be kept."""
+    def wants(self, camera: str, when: int, last: int | None = None) -> bool:
+        """Whether a picture taken at ``when`` (ms) is to be kept.
+
+        Args:
+            last: When the camera's last one was taken, if that one is not on disk yet.
+        """
         if not self._kept:
             return False
-        last = self._taken.get(camera)
+        if last is None:
+            last = self._taken.get(camera)
         # A clock that was set back must not stop the pictures.
         return last is None or not 0 <= when - last < self._kept.every * 1000
 
@@ -75,7 +84,7 @@ class PictureStore:
         part.rename(self._folder / name)
 
     def took(self, camera: str, name: str, size: int, when: int) -> None:
-        """A picture's row is on disk: count it, and delete the one that it replaces."""
+        """A picture's row is on disk: count it; the one that it replaces may go."""
         self.bytes += size
         self._taken[camera] = when
         self._count(camera, name)
@@ -86,7 +95,13 @@ class PictureStore:
         names = self._latest.setdefault(camera, deque())
         names.append(name)
         while len(names) > self._kept.last:
-            self.delete(names.popleft())
+            self._replaced.append(names.popleft())
+
+    def tidy(self) -> None:
+        """Delete the pictures that were replaced by later ones."""
+        while self._replaced:
+            self.delete(self._replaced[0])
+            self._replaced.popleft()
 
     def delete(self, name: str) -> None:
         """Remove a picture's file, if it is still there."""

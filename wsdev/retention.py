@@ -56,6 +56,7 @@ class Retention:
             JournalError, StateFolderError: as the file gives it.
             OSError: a picture cannot be deleted.
         """
+        self._pictures.tidy()
         started = self._clock()
         if self._before is None:
             if started < self._look_at:
