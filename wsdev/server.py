@@ -182,7 +182,8 @@ class Gateway:
     async def drain(self, seconds: float) -> None:
         """Send all away over ``seconds``; new ones get 503 meanwhile; then stop listening.
 
-        What they said until then is recorded and acknowledged first. Devices of a class whose library takes a clean close as final get a TCP reset.
+        What they said until then is recorded and acknowledged first. Devices of a class whose
+        library takes a clean close as final get a TCP reset.
         """
         self.desk.draining = True
         there = [c for c in self._connections if c.member is not None]
