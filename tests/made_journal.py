@@ -11,8 +11,8 @@ from wsdev.journal_file import JournalFile
 from wsdev.picture_store import picture_name
 from wsdev.records import FROM_DEVICE, TO_DEVICE, Refusal, SessionEnd, SessionStart
 
-START = 1_800_000_000_000
-"""Unix milliseconds at which a made journal begins: 2027-01-15T08:00:00Z."""
+START = 1_704_096_000_000
+"""Unix milliseconds at which a made journal begins: 2024-01-01T08:00:00Z."""
 
 KINDS = FROM_DEVICE | TO_DEVICE
 

@@ -24,7 +24,7 @@ from gateway_process import GatewayProcess, running_gateway
 
 from wsdev import __version__
 from wsdev.cli import SUMMARIES, main
-from wsdev.commands import connect, serve, tokens
+from wsdev.commands import connect, journal, logs, serve, tokens
 from wsdev.errors import ExitCode
 from wsdev.tokens import TokenBook
 
@@ -146,6 +146,9 @@ COMMANDS = [
     ["connect"],
     ["tokens"],
     *(["tokens", c] for c in ("list", "create", "rotate", "revoke", "check", "open", "close")),
+    ["logs"],
+    ["journal"],
+    *(["journal", c] for c in ("stats", "export", "vacuum")),
 ]
 
 
@@ -170,7 +173,13 @@ def test_each_command_has_help(
 
 
 def test_summaries_are_the_commands_own() -> None:
-    docs = {"serve": serve.serve, "connect": connect.connect, "tokens": tokens.fetch}
+    docs = {
+        "serve": serve.serve,
+        "connect": connect.connect,
+        "tokens": tokens.fetch,
+        "logs": logs.logs,
+        "journal": journal.options,
+    }
     own = {name: (command.__doc__ or "").splitlines()[0] for name, command in docs.items()}
     assert own == SUMMARIES
 
@@ -189,7 +198,7 @@ def test_version() -> None:
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        ("wsdev ", "serve connect tokens"),
+        ("wsdev ", "serve connect tokens logs journal"),
         ("wsdev tokens re", "revoke"),
         ("wsdev serve --po", "--port"),
     ],

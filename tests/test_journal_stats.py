@@ -105,6 +105,7 @@ def test_free_pages_are_told_from_used_ones(tmp_path: Path) -> None:
 def test_messages_are_counted_without_reading_them(steps: list[str], forgotten: int) -> None:
     with TemporaryDirectory() as folder, made_journal(Path(folder)) as journal:
         keys: list[int] = []
+        running = False
         for step in steps:
             match step:
                 case "connect":
@@ -115,10 +116,12 @@ def test_messages_are_counted_without_reading_them(steps: list[str], forgotten: 
                     journal.messages(keys[-1], 3)
                 case "refuse":
                     journal.refuse()
-                case "run":
+                case "run" if not running:
                     journal.start()
-                case "stop":
+                    running = True
+                case "stop" if running:
                     journal.stop()
+                    running = False
         journal.forget(forgotten)
         with JournalReader(journal.folder) as reader:
             pages = list(reader.entries(Wanted(kinds=frozenset({"message"}))))

@@ -16,6 +16,8 @@ SUMMARIES: Final = {
     "serve": "Run the gateway that devices connect to.",
     "connect": "Connect as a device and say what happened.",
     "tokens": "Fetch tokens from a gateway, or keep its token book on the host.",
+    "logs": "Show what the journal has: connections, refusals, messages.",
+    "journal": "Look after the journal on the host: numbers, export, space.",
 }
 """The commands, each the module of that name in :mod:`wsdev.commands`, with its help in one line.
 

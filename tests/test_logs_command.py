@@ -1,0 +1,521 @@
+"""``wsdev logs`` and ``wsdev journal`` as their users have them."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import io
+import json
+import os
+import pty
+import re
+import sqlite3
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from made_journal import START, MadeJournal, made_journal
+from rich.cells import cell_len
+from test_cli import Done, Running, environment, fails, wsdev
+
+from wsdev.commands.journal_export import FORMATS
+from wsdev.errors import ExitCode
+from wsdev.journal_entries import FIELDS
+
+NASTY = 'a\x1b]0;x\x07 \x9b31m \u202egnp\nline two "quoted", comma 日本'
+TERMINAL = {"FORCE_COLOR": "1"}
+STYLES = re.compile(r"\x1b\[[0-9;]*m")
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Iterator[MadeJournal]:
+    """A session, a refusal, a message each way, a picture, an end: numbers 1 to 9."""
+    with made_journal(tmp_path) as made:
+        made.start()  # 1
+        session = made.connect("kitchen", user_agent="MicroPython", token="t-3f9a2c")  # 2
+        made.message(session, "telemetry", '{"type":"telemetry","data":{"t":21.5}}', "m-1")  # 3
+        made.message(session, "command", '{"type":"command","name":"blink"}')  # 4
+        made.refuse(token_tail="abcd", user_agent="curl/8")  # 5
+        camera = made.connect("yard-cam", "esp32cam", "2001:db8::9")  # 6
+        made.picture(camera, b"x" * 15_300)  # 7
+        made.disconnect(session, 4)  # 8
+        made.stop()  # 9
+        yield made
+
+
+def logs(journal: MadeJournal, *arguments: str, **options: dict[str, str]) -> Done:
+    done = wsdev("logs", "--state", str(journal.folder), *arguments, **options)  # type: ignore[arg-type]
+    assert done.returncode == 0, done.stderr
+    return done
+
+
+def on_screen(journal: MadeJournal, *arguments: str, columns: int = 80) -> str:
+    """What a terminal of so many columns shows, without its styles."""
+    env = {**TERMINAL, "COLUMNS": str(columns)}
+    return STYLES.sub("", logs(journal, *arguments, env=env).stdout)
+
+
+def sequences(journal: MadeJournal, *arguments: str) -> list[int]:
+    out = logs(journal, "--json", *arguments).stdout
+    return [json.loads(line)["sequence"] for line in out.splitlines()]
+
+
+# Lines
+
+
+def test_each_entry_is_a_line_the_oldest_first(journal: MadeJournal) -> None:
+    lines = logs(journal).stdout.splitlines()
+    assert len(lines) == 9
+    shown = [re.split(r"  +", line) for line in lines]
+    assert [columns[1] for columns in shown] == [
+        "gateway", "kitchen", "kitchen", "kitchen", "198.51.100.9", "yard-cam", "yard-cam",
+        "kitchen", "gateway",
+    ]  # fmt: skip
+    assert [columns[2] for columns in shown] == [
+        "started", "connected", "→ telemetry", "← command", "refused", "connected", "→ picture",
+        "disconnected", "stopped",
+    ]  # fmt: skip
+
+
+def test_line_in_a_pipe_is_whole_and_its_time_says_its_zone(journal: MadeJournal) -> None:
+    body = '{"type":"other","note":"' + "x" * 2000 + '"}'
+    journal.message(2, "other", body)
+    line = logs(journal, "-n", "1").stdout
+    assert line.rstrip("\n").endswith(body)
+    when = datetime.fromisoformat(line.split()[0])
+    assert when.utcoffset() is not None
+    assert when == datetime(2024, 1, 1, 8, 0, 9, tzinfo=UTC)
+
+
+def test_details_are_in_human_units(journal: MadeJournal) -> None:
+    lines = logs(journal).stdout.splitlines()
+    for text in ("192.0.2.7", "pico", "token t-3f9a2c", "session 000000000002", "MicroPython"):
+        assert text in lines[1]
+    for text in ("401 token_mistyped", "/ws/pico", "token …abcd", "request r00000000005", "curl/8"):
+        assert text in lines[4]
+    for text in ("15.3 kB", "sha256 ", str(journal.folder / "pictures" / "000000000007.jpg")):
+        assert text in lines[6]
+    for text in ("1000 by the device: bye", "after 1 min 2 s", "in 12 (3.5 kB)", "rtt 12.3 ms"):
+        assert text in lines[7]
+
+
+def test_session_lost_with_the_server_says_so(journal: MadeJournal) -> None:
+    with journal.file.writing():
+        journal.file.lose_open(journal.last + 1)
+    (line,) = logs(journal, "--grep", "lost with the server").stdout.splitlines()
+    assert "yard-cam" in line
+    assert "lost with the server" in line
+
+
+def test_run_that_was_killed_says_so(tmp_path: Path) -> None:
+    with made_journal(tmp_path) as journal:
+        journal.start()
+        with journal.file.writing():
+            journal.file.lose_open(2)
+        assert "killed or without power" in logs(journal).stdout.splitlines()[-1]
+
+
+def test_cut_body_says_how_long_it_was(journal: MadeJournal) -> None:
+    journal.cut(2, '{"type":"x', 70_000)
+    assert logs(journal, "-n", "1").stdout.rstrip().endswith('{"type":"x … cut, 70.0 kB in all')
+
+
+@pytest.mark.parametrize("columns", [0, 80, 400])
+@pytest.mark.parametrize("option", [[], ["--full"], ["--relative"], ["--json"]], ids=str)
+def test_nothing_of_a_peer_reaches_the_terminal_unescaped(
+    journal: MadeJournal, columns: int, option: list[str]
+) -> None:
+    session = journal.connect(NASTY[:40], address="192.0.2.1", user_agent=NASTY, via=NASTY[:9])
+    journal.message(session, "log", NASTY, NASTY)
+    journal.refuse(path=f"/ws/{NASTY}", user_agent=NASTY)
+    arguments = ["-n", "3", *option]
+    if columns:
+        out = on_screen(journal, *arguments, columns=columns)
+    else:
+        out = logs(journal, *arguments).stdout
+    assert all(character.isprintable() or character == "\n" for character in out)
+    assert out.count("\n") == 3
+
+
+# Terminals
+
+
+def test_terminal_cuts_each_line_to_its_width(journal: MadeJournal) -> None:
+    journal.message(2, "other", "日本" * 200)
+    for columns in (40, 80, 200):
+        lines = on_screen(journal, columns=columns).splitlines()
+        assert len(lines) == 10
+        assert max(map(cell_len, lines)) <= columns
+        assert lines[-1].endswith("…")
+
+
+def test_terminal_shows_whole_bodies_if_told(journal: MadeJournal) -> None:
+    body = "word " * 100 + "end"
+    journal.message(2, "other", body)
+    assert on_screen(journal, "-n", "1", "--full").endswith(f"{body}\n")
+
+
+def test_terminal_does_not_say_the_type_twice_unless_all_is_wanted(journal: MadeJournal) -> None:
+    assert '→ telemetry       {"data"' in on_screen(journal)
+    assert '→ telemetry       {"type"' in on_screen(journal, "--full")
+
+
+def test_age_is_shown_where_there_is_room(journal: MadeJournal) -> None:
+    journal.now = int((datetime.now(UTC) - timedelta(hours=3, minutes=5)).timestamp() * 1000)
+    journal.refuse()
+    assert "ago" not in on_screen(journal, "-n", "1")
+    assert "  3 h ago  " in on_screen(journal, "-n", "1", columns=160)
+    assert on_screen(journal, "-n", "1", "-r").startswith("3 h ago  ")
+    assert logs(journal, "-n", "1", "-r").stdout.startswith("3 h ago  ")
+
+
+def in_a_terminal(*arguments: str) -> str:
+    """The output of a command whose standard output is a terminal."""
+    main, child = pty.openpty()
+    env = {**environment({"TERM": "xterm-256color"})}
+    del env["NO_COLOR"]
+    command = [sys.executable, "-m", "wsdev", *arguments]
+    with subprocess.Popen(command, stdout=child, stderr=child, env=env) as process:
+        os.close(child)
+        output = b""
+        with contextlib.suppress(OSError):  # EIO: the other end is closed
+            while chunk := os.read(main, 65536):
+                output += chunk
+        os.close(main)
+    assert process.returncode == 0
+    return output.decode()
+
+
+def test_real_terminal_gets_colours_by_kind(journal: MadeJournal) -> None:
+    out = in_a_terminal("logs", "--state", str(journal.folder))
+    assert "\x1b[32mconnected" in out
+    assert "\x1b[33mdisconnected" in out
+    assert "\x1b[31mrefused" in out
+    assert "\x1b[36m→ telemetry" in out
+    assert "\x1b[35m← command" in out
+
+
+# Which
+
+
+def test_last_fifty_are_shown_unless_told_otherwise(journal: MadeJournal) -> None:
+    journal.messages(2, 200)
+    assert sequences(journal) == list(range(160, 210))
+    assert sequences(journal, "-n", "3") == [207, 208, 209]
+    assert sequences(journal, "-n", "0") == []
+    assert len(sequences(journal, "-n", "all")) == 209
+    assert len(sequences(journal, "--since", "2023-12-31")) == 209
+    assert len(sequences(journal, "--since", "2023-12-31", "-n", "7")) == 7
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["--device", "kitchen"], [2, 3, 4, 8]),
+        (["--class", "esp32cam"], [6, 7]),
+        (["--class", "pico"], [2, 3, 4, 5, 8]),
+        (["--address", "192.0.2.7"], [2, 3, 4, 8]),
+        (["--address", "[2001:db8::9]"], [6, 7]),
+        (["--address", "198.51.100.77/24"], [5]),
+        (["--kind", "refusal", "--kind", "gateway"], [1, 5, 9]),
+        (["--grep", "BLINK", "-i"], [4]),
+        (["--grep", "BLINK"], []),
+        (["--grep", r'"t":2\d\.5'], [3]),
+        (["--since", "2024-01-01T08:00:06Z"], [7, 8, 9]),
+        (["--until", "2024-01-01T09:00:02+01:00"], [1, 2]),
+        (["--request-id", "r00000000005"], [5]),
+        (["--request-id", " 000000000002 "], [2, 8]),
+    ],
+    ids=str,
+)
+def test_options_choose(journal: MadeJournal, arguments: list[str], expected: list[int]) -> None:
+    assert sequences(journal, *arguments) == expected
+
+
+def test_time_ago_is_counted_from_now(journal: MadeJournal) -> None:
+    journal.now = int(datetime.now(UTC).timestamp() * 1000) - 30 * 60_000
+    journal.refuse()
+    recent = sequences(journal, "--since", "1h", "--until", "1m")
+    assert recent == [10]
+    assert 10 not in sequences(journal, "--until", "1h", "-n", "all")
+
+
+def test_time_without_a_zone_is_local(journal: MadeJournal) -> None:
+    local = datetime.fromtimestamp(START / 1000).astimezone()
+    text = (local + timedelta(seconds=7)).strftime("%Y-%m-%dT%H:%M:%S")
+    assert sequences(journal, "--since", text) == [8, 9]
+
+
+def test_json_has_the_documented_fields_and_the_exact_body(journal: MadeJournal) -> None:
+    journal.message(2, "log", NASTY, 7)
+    entry = json.loads(logs(journal, "--json", "-n", "1").stdout)
+    assert entry == {
+        "sequence": 10, "time": "2024-01-01T08:00:09.000Z", "kind": "message", "event": "log",
+        "direction": "in", "session": "000000000002", "device": "kitchen", "class": "pico",
+        "address": "192.0.2.7", "id": 7, "body": NASTY, "size": len(NASTY.encode()), "cut": False,
+        "sha256": None, "picture": None,
+    }  # fmt: skip
+
+
+def test_unknown_request_id_is_told(journal: MadeJournal) -> None:
+    state = ["--state", str(journal.folder)]
+    lines = fails(ExitCode.JOURNAL, "logs", "--request-id", "nope\x1b", *state)
+    assert "nope\\x1b" in lines[0]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--grep", "["],
+        ["--grep", "\x1b["],
+        ["-i"],
+        ["--since", "soon"],
+        ["--since", "99999999d"],
+        ["--until", "2026-13-01"],
+        ["--since", "1h", "--until", "2h"],
+        ["--address", "kitchen"],
+        ["--address", "192.0.2.0/40"],
+        ["--kind", "messages"],
+        ["--class", "No Class"],
+        ["-n", "-5"],
+        ["-n", "some"],
+        ["-n", "9" * 5000],
+        ["--follow", "--until", "1h"],
+    ],
+    ids=repr,
+)
+def test_option_that_cannot_be_meant_is_one_line_and_exits_2(
+    journal: MadeJournal, arguments: list[str]
+) -> None:
+    lines = fails(ExitCode.USAGE, "logs", *arguments, "--state", str(journal.folder))
+    assert lines[1].startswith("  try: ")
+    assert all(line.isprintable() for line in lines)
+
+
+COMMANDS = [
+    ["logs"],
+    ["logs", "--follow"],
+    ["journal", "stats"],
+    ["journal", "export"],
+    ["journal", "vacuum"],
+]
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_missing_journal_is_an_error_and_not_a_wait(command: list[str], tmp_path: Path) -> None:
+    lines = fails(ExitCode.JOURNAL, *command, "--state", str(tmp_path / "nowhere"))
+    assert "there is no journal" in lines[0]
+    assert "--state" in lines[1]
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+@pytest.mark.parametrize("version", [0, 99])
+def test_journal_of_another_version_is_told(
+    command: list[str], version: int, journal: MadeJournal
+) -> None:
+    db = sqlite3.connect(journal.file.path)
+    db.execute(f"PRAGMA user_version = {version}")
+    db.close()
+    lines = fails(ExitCode.JOURNAL, *command, "--state", str(journal.folder))
+    assert ("newer" if version else "older") in lines[0]
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_file_that_is_no_journal_is_told_and_kept(command: list[str], tmp_path: Path) -> None:
+    file = tmp_path / "journal.db"
+    file.write_bytes(b"something else " * 1000)
+    lines = fails(ExitCode.JOURNAL, *command, "--state", str(tmp_path))
+    assert "damaged or not a journal" in lines[0]
+    assert file.read_bytes() == b"something else " * 1000
+
+
+# Streams
+
+
+def test_following_shows_what_comes_and_ctrl_c_ends_it_quietly(journal: MadeJournal) -> None:
+    arguments = ["logs", "-f", "-n", "1", "--json", "--state", str(journal.folder)]
+    with Running(arguments) as running:
+        assert json.loads(running.until("stopped"))["sequence"] == 9
+        journal.message(2, "log", "news")
+        assert json.loads(running.until("news"))["sequence"] == 10
+        code, out, err = running.interrupt()
+    assert (code, err) == (ExitCode.INTERRUPTED, "")
+    assert len(out.splitlines()) in {0, 2}
+
+
+@pytest.mark.parametrize("option", [["-n", "all"], ["-n", "all", "--json"], ["--follow"]], ids=str)
+def test_reader_that_leaves_ends_the_command_quietly(
+    journal: MadeJournal, option: list[str]
+) -> None:
+    journal.messages(2, 20_000)
+    command = [sys.executable, "-m", "wsdev", "logs", *option, "--state", str(journal.folder)]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment()
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.readline()
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 0
+
+
+def test_output_in_another_encoding_does_not_break(journal: MadeJournal) -> None:
+    journal.message(2, "log", "日本")
+    command = [sys.executable, "-m", "wsdev", "logs", "--state", str(journal.folder)]
+    env = environment({"PYTHONIOENCODING": "latin-1"})
+    lines = subprocess.run(command, env=env, capture_output=True, check=True).stdout
+    assert b"\\u65e5" in lines
+    json_lines = subprocess.run([*command, "--json"], env=env, capture_output=True, check=True)
+    assert json.loads(json_lines.stdout.splitlines()[-1])["body"] == "日本"
+
+
+# journal stats
+
+
+def test_stats_are_readable(journal: MadeJournal) -> None:
+    out = wsdev("journal", "stats", "--state", str(journal.folder)).stdout
+    for text in (
+        "journal.db",
+        "messages  3",
+        "sessions  2, 1 open",
+        "12 (3.5 kB)",
+        "token_mistyped",
+    ):
+        assert text in out
+    day = datetime.fromtimestamp(START / 1000).astimezone().strftime("%Y-%m-%d")
+    assert f"wsdev 0.1.0 started {day}" in out
+    assert f"stopped {day}" in out
+    assert max(map(len, out.splitlines()[1:])) <= 80
+
+
+def test_stats_tell_how_the_last_run_ended(tmp_path: Path) -> None:
+    with made_journal(tmp_path) as journal:
+        journal.start()
+        running = wsdev("journal", "stats", "--state", str(tmp_path)).stdout
+        with journal.file.writing():
+            journal.file.lose_open(2)
+        lost = wsdev("journal", "stats", "--state", str(tmp_path)).stdout
+    assert "it runs, or was killed" in running
+    assert "killed or without power; last sign of life 20" in lost
+
+
+def test_stats_of_an_empty_journal_are_readable(tmp_path: Path) -> None:
+    with made_journal(tmp_path):
+        out = wsdev("journal", "stats", "--state", str(tmp_path)).stdout
+    assert "nothing yet" in out
+    assert "has not run yet" in out
+
+
+def test_stats_as_json(journal: MadeJournal) -> None:
+    found = json.loads(wsdev("journal", "stats", "--json", "--state", str(journal.folder)).stdout)
+    assert (found["messages"], found["sessions"], found["sessions_open"]) == (3, 2, 1)
+    assert found["oldest"] == "2024-01-01T08:00:00.000Z"
+    assert found["last_run"]["ended"] == "2024-01-01T08:00:08.000Z"
+    assert found["refusals_by_code"] == {"token_mistyped": 1}
+
+
+# journal export
+
+
+def export(journal: MadeJournal, *arguments: str) -> str:
+    done = wsdev("journal", "export", "--state", str(journal.folder), *arguments)
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout
+
+
+def test_export_is_what_logs_show_as_json(journal: MadeJournal) -> None:
+    journal.messages(2, 100)
+    assert export(journal) == logs(journal, "--json", "-n", "all").stdout
+
+
+def test_csv_has_a_row_for_each_entry_and_a_fixed_header(journal: MadeJournal) -> None:
+    journal.message(2, "log", NASTY)
+    rows = list(csv.reader(io.StringIO(export(journal, "--format", "csv"), newline="")))
+    assert rows[0] == list(FIELDS)
+    assert len(rows) == 11
+    last = dict(zip(rows[0], rows[-1], strict=True))
+    assert (last["body"], last["cut"], last["device"]) == (NASTY, "false", "kitchen")
+
+
+@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r"])
+def test_csv_has_no_text_that_a_spreadsheet_would_run(journal: MadeJournal, start: str) -> None:
+    journal.message(2, "other", f"{start}cmd|' /C calc'!A0", f"{start}1")
+    journal.message(2, "other", "-5", -5)
+    path = journal.folder / "out.csv"
+    export(journal, "--format", "csv", "-o", str(path))
+    with open(path, newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert rows[-2]["body"] == f"'{start}cmd|' /C calc'!A0"
+    assert rows[-2]["id"] == f"'{start}1"
+    assert (rows[-1]["body"], rows[-1]["id"]) == ("'-5", "-5")
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_export_takes_the_same_choices_as_logs(journal: MadeJournal, form: str) -> None:
+    out = export(journal, "--format", form, "--kind", "refusal", "--class", "pico")
+    assert len(out.splitlines()) == (1 if form == "jsonl" else 2)
+
+
+def test_exported_file_is_for_this_user_only_and_replaces_an_older_one(
+    journal: MadeJournal, tmp_path: Path
+) -> None:
+    path = tmp_path / "out.jsonl"
+    path.write_text("before")
+    link = tmp_path / "link"
+    link.symlink_to(path)
+    assert export(journal, "-o", str(link)) == ""
+    assert link.is_symlink()
+    assert len(path.read_text(encoding="utf-8").splitlines()) == 9
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_export_that_fails_leaves_no_file(journal: MadeJournal, tmp_path: Path) -> None:
+    journal.messages(2, 5000, body="x" * 100)
+    journal.close()
+    size = journal.file.path.stat().st_size
+    with open(journal.file.path, "r+b") as file:
+        file.seek(20 * 4096)
+        file.write(b"\xa5" * (size - 25 * 4096))
+    folder = tmp_path / "out"
+    folder.mkdir()
+    arguments = ["journal", "export", "-o", str(folder / "x"), "--state", str(journal.folder)]
+    fails(ExitCode.JOURNAL, *arguments)
+    assert list(folder.iterdir()) == []
+
+
+def test_export_into_a_pipe_or_device_leaves_it_there(journal: MadeJournal) -> None:
+    export(journal, "-o", os.devnull)
+    assert stat.S_ISCHR(os.stat(os.devnull).st_mode)
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--format", "xml"], ["-o", "no/such/folder/x"], ["-o", "."]], ids=" ".join
+)
+def test_export_that_cannot_be_meant_exits_2(journal: MadeJournal, arguments: list[str]) -> None:
+    lines = fails(ExitCode.USAGE, "journal", "export", *arguments, "--state", str(journal.folder))
+    assert lines[1].startswith("  try: ")
+
+
+def test_csv_in_a_terminal_is_escaped(journal: MadeJournal) -> None:
+    journal.message(2, "log", NASTY)
+    out = in_a_terminal("journal", "export", "--format", "csv", "--state", str(journal.folder))
+    assert "\x1b" not in out
+    assert "\x9b" not in out
+
+
+# journal vacuum
+
+
+def test_vacuum_says_what_it_gave_back(journal: MadeJournal) -> None:
+    journal.messages(2, 5000, body="x" * 200)
+    journal.messages(2, 5)
+    journal.forget(5010)
+    done = wsdev("journal", "vacuum", "--state", str(journal.folder))
+    assert re.fullmatch(r"1\.2 MB before, \d+\.\d kB now: 1\.\d MB given back\n", done.stdout)
+    again = wsdev("journal", "vacuum", "--state", str(journal.folder))
+    assert again.stdout.endswith("nothing to give\n")

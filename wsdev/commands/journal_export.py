@@ -1,0 +1,126 @@
+"""``wsdev journal export``: the journal as JSON lines or CSV, into a stream or a whole file."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import os
+import secrets
+import stat
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Final, TextIO
+
+from wsdev.commands.journal_views import make_progress
+from wsdev.commands.log_views import quiet_end
+from wsdev.errors import UsageError
+from wsdev.journal_entries import FIELDS, Entry, document, json_line
+from wsdev.journal_query import Wanted
+from wsdev.journal_reader import JournalReader
+from wsdev.sanitize import printable
+
+FORMATS: Final = ("jsonl", "csv")
+
+_FORMULA_STARTS: Final = ("=", "+", "-", "@", "\t", "\r")
+"""What makes a spreadsheet take a cell for a formula (OWASP, "CSV Injection")."""
+
+Write = Callable[[list[Entry]], None]
+
+
+def export(folder: Path, wanted: Wanted, form: str, output: Path | None) -> None:
+    """Write all entries that are wanted.
+
+    Args:
+        output: Has what it had before until the export is whole; None for standard output.
+
+    Raises:
+        UsageError: no such form, or a file that cannot be written.
+        JournalError, StateFolderError: as the reader gives it.
+    """
+    if form not in FORMATS:
+        raise UsageError(f"--format: {form!r} is none", f"use {' or '.join(FORMATS)}")
+    with JournalReader(folder) as reader:
+        if output is None or str(output) == "-":
+            with quiet_end() as out:
+                _write_all(reader, wanted, form, out, alone=not out.isatty())
+        else:
+            with _explained(output), _whole_file(output) as out:
+                _write_all(reader, wanted, form, out, alone=True)
+
+
+def _write_all(
+    reader: JournalReader, wanted: Wanted, form: str, out: TextIO, *, alone: bool
+) -> None:
+    write = _json_writer(out) if form == "jsonl" else _csv_writer(out)
+    last = reader.last_sequence()
+    with make_progress("exporting", shown=alone) as progress:
+        task = progress.add_task("", total=None)
+        first = None
+        for page in reader.entries(wanted, last=last):
+            write(page.entries)
+            if first is None:
+                first = page.reached
+            progress.update(task, completed=page.reached - first, total=max(1, last - first))
+
+
+def _json_writer(out: TextIO) -> Write:
+    return lambda entries: out.writelines(f"{json_line(document(entry))}\n" for entry in entries)
+
+
+def _csv_writer(out: TextIO) -> Write:
+    # RFC 4180: quotes where they are needed, lines end with CR LF.
+    writer = csv.writer(out)
+    writer.writerow(FIELDS)
+    # Spreadsheets read files; a terminal obeys what it is shown.
+    shown = printable if out.isatty() else None
+
+    def cell(value: Any) -> Any:
+        if value is True or value is False:
+            return str(value).lower()
+        if type(value) is not str:
+            return value
+        if shown is not None:
+            value = shown(value, max(1, len(value)))
+        return f"'{value}" if value.startswith(_FORMULA_STARTS) else value
+
+    def write(entries: list[Entry]) -> None:
+        for entry in entries:
+            fields = document(entry)
+            writer.writerow([cell(fields.get(name)) for name in FIELDS])
+
+    return write
+
+
+# The file
+
+
+@contextlib.contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as exc:
+        raise UsageError(
+            f"cannot write {printable(str(path))}: {exc.strerror or type(exc).__name__}",
+            "name another --output",
+        ) from exc
+
+
+@contextlib.contextmanager
+def _whole_file(path: Path) -> Iterator[TextIO]:
+    """A new file, for this user only, that takes its name once it is whole."""
+    target = path.resolve()
+    if target.exists() and not stat.S_ISREG(target.stat().st_mode):
+        with open(target, "w", encoding="utf-8", newline="") as out:  # a pipe, a device
+            yield out
+        return
+    part = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
+    handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        with open(handle, "w", encoding="utf-8", newline="") as out:
+            yield out
+            out.flush()
+            os.fsync(out.fileno())
+        part.rename(target)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise

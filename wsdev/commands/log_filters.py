@@ -1,0 +1,167 @@
+"""The options that choose entries of the journal: ``wsdev logs``, ``wsdev journal export``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from wsdev.journal_query import Wanted
+    from wsdev.setting_values import IPNetwork
+
+DeviceOption = Annotated[
+    str | None,
+    typer.Option("--device", metavar="NAME", help="Only of the device of this name."),
+]
+ClassOption = Annotated[
+    str | None,
+    typer.Option(
+        "--class", metavar="CLASS", help="Only of devices of this class, or refused as such."
+    ),
+]
+AddressOption = Annotated[
+    str | None,
+    typer.Option(
+        "--address", metavar="ADDRESS", help="Only from this address or network (192.0.2.0/24)."
+    ),
+]
+KindOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--kind",
+        metavar="KIND",
+        help="Only session, refusal, message or gateway; repeat for more.",
+    ),
+]
+SinceOption = Annotated[
+    str | None,
+    typer.Option(
+        "--since", metavar="TIME", help="From then on: 1h (ago), 2026-01-31, 2026-01-31T08:30."
+    ),
+]
+UntilOption = Annotated[
+    str | None, typer.Option("--until", metavar="TIME", help="Before then; written as for --since.")
+]
+GrepOption = Annotated[
+    str | None,
+    typer.Option(
+        "--grep",
+        metavar="REGEX",
+        help="Only where this is found: in names, addresses, bodies, reasons, ids, codes.",
+    ),
+]
+IgnoreCaseOption = Annotated[bool, typer.Option("--ignore-case", "-i", help="For --grep, A is a.")]
+RequestIdOption = Annotated[
+    str | None,
+    typer.Option(
+        "--request-id",
+        metavar="ID",
+        help="The refusal that showed this id; or the start and end of a session.",
+    ),
+]
+
+
+def make_wanted(
+    *,
+    device: str | None,
+    device_class: str | None,
+    address: str | None,
+    kind: list[str] | None,
+    since: str | None,
+    until: str | None,
+    grep: str | None,
+    ignore_case: bool,
+    request_id: str | None,
+    now: datetime,
+) -> Wanted:
+    """What the options ask for.
+
+    Args:
+        now: With a zone; a time that has none is of that zone.
+
+    Raises:
+        UsageError: one of them cannot be meant.
+    """
+    import re  # noqa: PLC0415
+
+    from wsdev.errors import UsageError  # noqa: PLC0415
+    from wsdev.journal_entries import KINDS  # noqa: PLC0415
+    from wsdev.journal_query import Wanted  # noqa: PLC0415
+    from wsdev.protocol import is_class_name  # noqa: PLC0415
+    from wsdev.sanitize import printable  # noqa: PLC0415
+
+    for name in kind or ():
+        if name not in KINDS:
+            raise UsageError(f"--kind: {name!r} is none", f"use {', '.join(KINDS)}")
+    if device_class is not None and not is_class_name(device_class):
+        raise UsageError(f"--class: {device_class!r} is no device class", "use pico or esp32cam")
+    if ignore_case and grep is None:
+        raise UsageError("--ignore-case says how --grep compares", "add --grep REGEX")
+    pattern = None
+    if grep is not None:
+        try:
+            pattern = re.compile(grep, re.MULTILINE | (re.IGNORECASE if ignore_case else 0))
+        except re.error as exc:
+            raise UsageError(
+                f"--grep: {printable(grep)!r} is no regular expression: {exc}",
+                r"write \ before a character that is meant as it is, as in \[",
+            ) from None
+    wanted = Wanted(
+        kinds=frozenset(kind or KINDS),
+        device=device,
+        device_class=device_class,
+        network=None if address is None else _network(address),
+        since=None if since is None else _unix_milliseconds("--since", since, now),
+        until=None if until is None else _unix_milliseconds("--until", until, now),
+        pattern=pattern,
+        request_id=None if request_id is None else request_id.strip(),
+    )
+    if wanted.since is not None and wanted.until is not None and wanted.since >= wanted.until:
+        raise UsageError("--since is not before --until", "swap them")
+    return wanted
+
+
+def _network(text: str) -> IPNetwork:
+    from ipaddress import ip_network  # noqa: PLC0415
+
+    from wsdev.errors import UsageError  # noqa: PLC0415
+
+    try:
+        return ip_network(text.strip().strip("[]"), strict=False)
+    except ValueError:
+        raise UsageError(
+            f"--address: {text!r} is no address", "for example 192.0.2.7, fd00::7 or 192.0.2.0/24"
+        ) from None
+
+
+def _unix_milliseconds(option: str, text: str, now: datetime) -> int:
+    from datetime import datetime, timedelta  # noqa: PLC0415
+
+    from wsdev.errors import UsageError  # noqa: PLC0415
+    from wsdev.setting_values import parse_duration  # noqa: PLC0415
+
+    try:
+        try:
+            moment = now - timedelta(seconds=parse_duration(text))
+        except ValueError:
+            moment = datetime.fromisoformat(text.strip())
+            if moment.tzinfo is None:
+                moment = moment.astimezone()
+        return round(moment.timestamp() * 1000)
+    except (ValueError, OverflowError, OSError):
+        raise UsageError(
+            f"{option}: {text!r} is no time", "for example 10m, 2026-01-31 or 2026-01-31T08:30"
+        ) from None
+
+
+def state_folder(state: Path | None) -> Path:
+    """Where the journal is."""
+    import os  # noqa: PLC0415
+
+    from wsdev import settings  # noqa: PLC0415
+
+    return settings.load({"state": state}, os.environ).state_folder()

@@ -1,0 +1,126 @@
+"""An entry of the journal as a line of text: who, what, and the details, each with its style."""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+from wsdev.codes import CLOSE_MEANINGS
+from wsdev.commands import amounts
+from wsdev.journal_entries import Entry, GatewayEntry, MessageEntry, RefusalEntry, SessionEntry
+from wsdev.sanitize import printable
+
+_SHA_SHOWN: Final = 12
+
+_SESSION_STYLES: Final = {"connected": "green", "disconnected": "yellow", "lost": "red"}
+_MESSAGE_STYLES: Final = {"in": "cyan", "out": "magenta"}
+_BAD_NEWS: Final = frozenset({"bad", "error"})
+_ARROWS: Final = {"in": "→", "out": "←"}
+"""Between the device, which stands before it, and the gateway."""
+
+_CLOSERS: Final = {"peer": "by the device", "here": "by the gateway", "path": "on the way"}
+
+_RUNS: Final = {
+    "started": ("green", "wsdev {}"),
+    "stopped": ("yellow", "wsdev {}"),
+    "lost": ("red", "wsdev {}, killed or without power: this is its last sign of life"),
+}
+
+
+class Line(NamedTuple):
+    """A line without its time; all of it is fit for a terminal."""
+
+    who: str
+    what: str
+    style: str
+    details: str
+
+
+def whole(text: str) -> str:
+    """Peer text made printable, however long."""
+    return printable(text, max(len(text), 1))
+
+
+def line_of(entry: Entry, *, short: bool = False) -> Line:
+    """The line that tells of an entry.
+
+    Args:
+        short: Without the type at the beginning of a body: the line says it already.
+    """
+    match entry:
+        case SessionEntry():
+            return _session(entry)
+        case RefusalEntry():
+            who = _address(entry.address, entry.via)
+            return Line(who, "refused", "red", _refusal(entry))
+        case MessageEntry():
+            return _message(entry, short=short)
+        case GatewayEntry():
+            style, text = _RUNS[entry.event]
+            return Line("gateway", entry.event, f"bold {style}", text.format(whole(entry.version)))
+    raise TypeError(type(entry))
+
+
+def _address(address: str, via: str | None) -> str:
+    return whole(address) + (f" via {whole(via)}" if via else "")
+
+
+def _join(*parts: str | None) -> str:
+    return "  ".join(part for part in parts if part)
+
+
+def _session(entry: SessionEntry) -> Line:
+    if entry.event == "connected":
+        details = _join(
+            _address(entry.address, entry.via),
+            whole(entry.device_class),
+            f"token {whole(entry.token)}" if entry.token else "no token",
+            f"session {whole(entry.session)}",
+            whole(entry.user_agent or ""),
+        )
+    else:
+        details = _end(entry)
+    style = _SESSION_STYLES["lost" if entry.closed_by == "lost" else entry.event]
+    return Line(whole(entry.device), entry.event, style, details)
+
+
+def _end(entry: SessionEntry) -> str:
+    if entry.closed_by == "lost":
+        return _join("lost with the server", f"session {whole(entry.session)}")
+    meaning = CLOSE_MEANINGS.get(entry.close_code or 0)
+    reason = whole(entry.reason or "") or (meaning.meaning if meaning else "")
+    closer = _CLOSERS[entry.closed_by or "path"]
+    return _join(
+        f"{entry.close_code} {closer}: {reason}" if reason else f"{entry.close_code} {closer}",
+        f"after {amounts.duration(entry.seconds or 0)}",
+        f"in {entry.messages_in} ({amounts.size(entry.bytes_in or 0)})",
+        f"out {entry.messages_out} ({amounts.size(entry.bytes_out or 0)})",
+        None if entry.median_rtt is None else f"rtt {amounts.round_trip(entry.median_rtt)}",
+        f"session {whole(entry.session)}",
+    )
+
+
+def _refusal(entry: RefusalEntry) -> str:
+    return _join(
+        f"{entry.status} {whole(entry.code)}",
+        whole(entry.path or ""),
+        f"token …{whole(entry.token_tail)}" if entry.token_tail else None,
+        f"request {whole(entry.request_id)}",
+        whole(entry.user_agent or ""),
+    )
+
+
+def _message(entry: MessageEntry, *, short: bool) -> Line:
+    style = "red" if entry.event in _BAD_NEWS else _MESSAGE_STYLES[entry.direction]
+    if entry.body is None:
+        details = _join(
+            amounts.size(entry.size),
+            f"sha256 {entry.sha256[:_SHA_SHOWN]}…" if entry.sha256 else None,
+            whole(entry.picture or ""),
+        )
+    else:
+        body, opening = entry.body, f'{{"type":"{entry.event}",'
+        details = whole("{" + body[len(opening) :] if short and body.startswith(opening) else body)
+        if entry.cut:
+            details += f" … cut, {amounts.size(entry.size)} in all"
+    what = f"{_ARROWS[entry.direction]} {whole(entry.event)}"
+    return Line(whole(entry.device or "?"), what, style, details)

@@ -1,0 +1,222 @@
+"""What ``wsdev logs`` prints."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import select
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final, TextIO
+
+from rich.console import Console
+from rich.text import Text
+
+from wsdev.commands import amounts
+from wsdev.commands.log_lines import Line, line_of
+from wsdev.errors import JournalError, UsageError
+from wsdev.journal_entries import Entry, document, json_line, moment
+from wsdev.journal_query import Wanted
+from wsdev.journal_reader import JournalReader
+from wsdev.sanitize import printable
+
+_COUNT: Final = 50
+_LOOK_INTERVAL: Final = 0.2
+"""Seconds between two looks for something new."""
+
+_ROOM_FOR_AGE: Final = 110
+"""Columns of a terminal from which each line also shows how long ago it was."""
+
+_AGE_WIDTH: Final = 10
+_WHO_WIDTH: Final = (8, 24)
+_WHAT_WIDTH: Final = 16
+"""Of ``← connection_ack``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class View:
+    """How entries are shown."""
+
+    relative: bool
+    full: bool
+    as_json: bool
+    follow: bool
+
+
+def parse_count(text: str | None, wanted: Wanted) -> int | None:
+    """How many of the last entries are to be shown; None for all.
+
+    Raises:
+        UsageError: not a number of entries.
+    """
+    if text is None:
+        everything = wanted.since is not None or wanted.request_id is not None
+        return None if everything else _COUNT
+    if text == "all":
+        return None
+    # What is above 18 digits is no number of SQLite's.
+    if not (text.isascii() and text.isdecimal() and len(text) <= 18):
+        raise UsageError(f"--lines: {printable(text)!r} is no number", "for example 50, or all")
+    return int(text)
+
+
+def show(folder: Path, wanted: Wanted, count: int | None, view: View) -> None:
+    """Print the last entries that are wanted, and go on with new ones if that is asked for.
+
+    Raises:
+        UsageError: options that contradict each other.
+        JournalError, StateFolderError: as the reader gives it; JournalError ``not_found`` when
+            nothing has the request id that is wanted.
+    """
+    if view.follow and wanted.until is not None:
+        raise UsageError("--follow goes on for ever, and --until ends", "leave one of them out")
+    with JournalReader(folder) as reader, quiet_end() as out:
+        last = reader.last_sequence()
+        first = 1 if count is None else reader.start_of_last(wanted, count, last)
+        write = _json_writer(out) if view.as_json else _line_writer(out, view)
+        shown = 0
+        for page in reader.entries(wanted, first, last):
+            shown += len(page.entries)
+            write(page.entries)
+        if view.follow:
+            for page in reader.follow(wanted, last, _waiter(out)):
+                write(page.entries)
+        if not shown and count != 0:
+            _tell_nothing(wanted)
+
+
+def _tell_nothing(wanted: Wanted) -> None:
+    if wanted.request_id is not None:
+        raise JournalError(
+            f"nothing in the journal has the id {printable(wanted.request_id)}",
+            "copy all of the request id or session id; name another journal with --state",
+            code="not_found",
+        )
+    if sys.stderr.isatty():
+        sys.stderr.write("nothing that fits is in the journal\n")
+
+
+# Streams
+
+
+@contextlib.contextmanager
+def quiet_end() -> Iterator[TextIO]:
+    """Standard output, whose reader may leave at any time: then the command ends in silence."""
+    out = sys.stdout
+    if isinstance(out, io.TextIOWrapper):
+        # What another encoding lacks is written as an escape: UTF-8 is JSON's own.
+        out.reconfigure(errors="backslashreplace")
+    try:
+        yield out
+        out.flush()
+    except BrokenPipeError:
+        # Python would try again to write what is left when it exits.
+        with contextlib.suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), out.fileno())
+        raise SystemExit(0) from None
+
+
+def _waiter(out: TextIO) -> Callable[[], None]:
+    """What waits for a moment, and notices when nobody reads any more."""
+    try:
+        number = out.fileno()
+    except (OSError, ValueError):
+        return lambda: time.sleep(_LOOK_INTERVAL)
+    poll = select.poll()
+    poll.register(number, 0)  # errors are told in any case
+
+    def wait() -> None:
+        if any(event & select.POLLERR for _, event in poll.poll(_LOOK_INTERVAL * 1000)):
+            raise BrokenPipeError
+
+    return wait
+
+
+# Writers
+
+
+Writer = Callable[[list[Entry]], None]
+
+
+def _json_writer(out: TextIO) -> Writer:
+    if isinstance(out, io.TextIOWrapper):
+        out.reconfigure(encoding="utf-8")
+
+    def write(entries: list[Entry]) -> None:
+        if entries:
+            out.write("".join(f"{json_line(document(entry))}\n" for entry in entries))
+            out.flush()
+
+    return write
+
+
+def _line_writer(out: TextIO, view: View) -> Writer:
+    console = Console(file=out, highlight=False, markup=False, emoji=False)
+    return _terminal_writer(console, view) if console.is_terminal else _plain_writer(out, view)
+
+
+def _plain_writer(out: TextIO, view: View) -> Writer:
+    """Whole lines for a pipe or a file, with a time that sorts and says its zone."""
+    width = _WHO_WIDTH[0]
+
+    def write(entries: list[Entry]) -> None:
+        nonlocal width
+        now = datetime.now(UTC)
+        lines = [line_of(entry) for entry in entries]
+        width = _width(lines, width)
+        for entry, line in zip(entries, lines, strict=True):
+            when = moment(entry.time)
+            if view.relative:
+                shown = f"{amounts.age((now - when).total_seconds()):<{_AGE_WIDTH}}"
+            else:
+                shown = when.astimezone().isoformat(timespec="milliseconds")
+            out.write(
+                f"{shown}  {line.who:<{width}}  {line.what:<{_WHAT_WIDTH}}  {line.details}".rstrip()
+                + "\n"
+            )
+        if entries:
+            out.flush()
+
+    return write
+
+
+def _terminal_writer(console: Console, view: View) -> Writer:
+    """Coloured lines, each cut to the terminal unless all of it is wanted."""
+    width, time_width = _WHO_WIDTH[0], 8
+
+    def write(entries: list[Entry]) -> None:
+        nonlocal width, time_width
+        now = datetime.now().astimezone()
+        lines = [line_of(entry, short=not view.full) for entry in entries]
+        times = [moment(entry.time).astimezone() for entry in entries]
+        ages = [amounts.age((now - when).total_seconds()) for when in times]
+        width = _width(lines, width)
+        shown = ages if view.relative else [amounts.moment(when, now) for when in times]
+        time_width = max([time_width, *map(len, shown)])
+        # While following, everything is from just now.
+        with_age = not (view.relative or view.follow) and console.width >= _ROOM_FOR_AGE
+        for line, when, age in zip(lines, shown, ages, strict=True):
+            text = Text.assemble(
+                (f"{when:<{time_width}}  ", "dim"),
+                (f"{age:<{_AGE_WIDTH}}  " if with_age else "", "dim"),
+                f"{line.who:<{width}}  ",
+                (f"{line.what:<{_WHAT_WIDTH}}  ", line.style),
+                line.details,
+            )
+            text.rstrip()
+            if view.full:
+                console.print(text, soft_wrap=True)  # the terminal folds it, and can be copied from
+            else:
+                console.print(text, no_wrap=True, overflow="ellipsis")
+
+    return write
+
+
+def _width(lines: list[Line], before: int) -> int:
+    """Room for who it is: as they need it, within bounds, never less than it was."""
+    return max([before, *(min(len(line.who), _WHO_WIDTH[1]) for line in lines)])

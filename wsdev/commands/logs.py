@@ -1,0 +1,84 @@
+"""``wsdev logs``: read the journal on the host."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from wsdev.commands.log_filters import (
+    AddressOption,
+    ClassOption,
+    DeviceOption,
+    GrepOption,
+    IgnoreCaseOption,
+    KindOption,
+    RequestIdOption,
+    SinceOption,
+    UntilOption,
+)
+from wsdev.commands.options import StateOption
+
+app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False, add_completion=False)
+
+
+@app.command()
+def logs(
+    device: DeviceOption = None,
+    device_class: ClassOption = None,
+    address: AddressOption = None,
+    kind: KindOption = None,
+    since: SinceOption = None,
+    until: UntilOption = None,
+    grep: GrepOption = None,
+    ignore_case: IgnoreCaseOption = False,
+    request_id: RequestIdOption = None,
+    lines: Annotated[
+        str | None,
+        typer.Option(
+            "--lines",
+            "-n",
+            metavar="COUNT",
+            help="The last so many, or all. [default: 50; with --since all]",
+        ),
+    ] = None,
+    follow: Annotated[
+        bool, typer.Option("--follow", "-f", help="Go on with what comes, until Ctrl-C.")
+    ] = False,
+    relative: Annotated[
+        bool, typer.Option("--relative", "-r", help="Show how long ago instead of the time.")
+    ] = False,
+    full: Annotated[
+        bool, typer.Option("--full", help="Show whole bodies, over as many lines as they take.")
+    ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="One JSON object a line; see docs/logs.md.")
+    ] = False,
+    state: StateOption = None,
+) -> None:
+    """Show what the journal has: connections, refusals, messages.
+
+    The oldest comes first. In a terminal each entry is one line, cut to its width, with the local
+    time, and how long ago that was where there is room; else the line is whole and its time ISO
+    8601. An arrow shows whether a message came from the device or went to it.
+    """
+    from datetime import UTC, datetime  # noqa: PLC0415
+
+    from wsdev.commands import log_views  # noqa: PLC0415
+    from wsdev.commands.log_filters import make_wanted, state_folder  # noqa: PLC0415
+
+    wanted = make_wanted(
+        device=device,
+        device_class=device_class,
+        address=address,
+        kind=kind,
+        since=since,
+        until=until,
+        grep=grep,
+        ignore_case=ignore_case,
+        request_id=request_id,
+        now=datetime.now(UTC),
+    )
+    count = log_views.parse_count(lines, wanted)
+    view = log_views.View(relative=relative, full=full, as_json=as_json, follow=follow)
+    log_views.show(state_folder(state), wanted, count, view)
