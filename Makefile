@@ -44,7 +44,7 @@ endef
 
 .PHONY: help
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: serve
 serve: $(BIN)/wsdev ## run the gateway; options go into ARGS="--port 3100"
@@ -53,6 +53,10 @@ serve: $(BIN)/wsdev ## run the gateway; options go into ARGS="--port 3100"
 .PHONY: test
 test: tools lint ## set up what the tests need, then run all checks
 	$(BIN)/python -m pytest --cov
+
+.PHONY: test-long
+test-long: tools ## kill the gateway a hundred times under load, and the other proofs of an ack
+	WSDEV_KILLS=$${WSDEV_KILLS:-100} $(BIN)/python -m pytest -rP tests/proof
 
 .PHONY: lint
 lint: $(READY) ## the checks that run nothing: ruff, mypy, import-linter

@@ -101,6 +101,11 @@ class GatewayProcess:
         self.tokens |= {name: listed[0] for name, listed in book.public_tokens().items()}
 
     @property
+    def pid(self) -> int:
+        """Its process id; of the command that started it, where there is one around it."""
+        return self._process.pid
+
+    @property
     def port(self) -> int:
         """The port that it chose."""
         found = _PORT.search(self.banner)
@@ -126,6 +131,10 @@ class GatewayProcess:
             if (parsed := _matching(line, event, fields)) is not None
         ]
 
+    def log_text(self) -> str:
+        """All that it wrote to its log so far."""
+        return "\n".join(self._log.so_far())
+
     def wait_for_log(self, event: str, **fields: object) -> dict[str, Any]:
         """The first line of ``event`` with at least these fields, as soon as it is there."""
         line = self._log.wait_for(lambda line: _matching(line, event, fields) is not None)
@@ -138,6 +147,10 @@ class GatewayProcess:
     def terminate(self) -> None:
         """Send SIGTERM: the gateway drains."""
         self._process.terminate()
+
+    def kill(self) -> None:
+        """Send SIGKILL: it ends as it stands."""
+        self._process.kill()
 
     def wait(self) -> int:
         """The exit status, once it has ended."""
@@ -196,16 +209,35 @@ def running_gateway(
                 name: book.create(device_class, name=name)[1]
                 for name, device_class in device_tokens.items()
             }
-    serve = [sys.executable, "-m", "wsdev", "serve", "--port", "0", "--state", str(state)]
-    serve += ["--log-format", "json", "--drain", "0", *options]
-    for host in hosts:
-        serve += ["--host", host]
-    gateway = GatewayProcess([*inside, *serve], secrets)
-    try:
+    with starting_gateway(
+        state, *options, hosts=hosts, device_tokens=secrets, inside=inside
+    ) as gateway:
         gateway.wait_until_ready()
         with TokenBook.open(state, create=False) as book:
             gateway.use_book(book)
             yield gateway
+    gateway.assert_clean_log()
+
+
+@contextmanager
+def starting_gateway(
+    state: Path,
+    *options: str,
+    hosts: Sequence[str] = (LOOPBACK,),
+    device_tokens: Mapping[str, str] | None = None,
+    inside: Sequence[str] = (),
+) -> Iterator[GatewayProcess]:
+    """A gateway that is perhaps not ready yet, and whose log may say anything; it ends in any case.
+
+    Args:
+        device_tokens: Tokens by device name, which must not be in what it writes.
+    """
+    serve = [sys.executable, "-m", "wsdev", "serve", "--port", "0", "--state", str(state)]
+    serve += ["--log-format", "json", "--drain", "0", *options]
+    for host in hosts:
+        serve += ["--host", host]
+    gateway = GatewayProcess([*inside, *serve], device_tokens or {})
+    try:
+        yield gateway
     finally:
         gateway.end()
-    gateway.assert_clean_log()
