@@ -54,7 +54,8 @@ class FileKind:
     def _explain(self, exc: sqlite3.DatabaseError, path: Path) -> LocalError:
         where = printable(str(path))
         # The low byte is the primary result code, https://sqlite.org/rescode.html
-        match exc.sqlite_errorcode & 0xFF:
+        # Without one it is Python's own, about a text that is not UTF-8.
+        match getattr(exc, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF:
             case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
                 return self.error(
                     f"another process is writing to {where}", "try again in a moment", code="busy"
