@@ -23,6 +23,7 @@ from wsdev.errors import UsageError
 from wsdev.hub import Hub
 from wsdev.interfaces import is_public, listen, own_addresses, reachable_urls
 from wsdev.journal import FileJournal, Journal
+from wsdev.log_writer import written_aside
 from wsdev.metrics import Metrics
 from wsdev.metrics_page import serve_metrics
 from wsdev.server import FIRST_WINDOW, SPARE_FILES, Gateway, make_tls_context, raise_file_limit
@@ -83,6 +84,7 @@ def run(settings: ServeSettings, echo: Echo, recording: Recording = recording) -
     folder = settings.state_folder()
     metrics = Metrics(settings.classes())
     with contextlib.ExitStack() as stack:
+        stack.enter_context(written_aside(logs.LOGGER))
         stack.enter_context(hold_state_folder(folder))
         book = stack.enter_context(TokenBook.open(folder))
         book.ensure_classes(settings.classes())
@@ -145,6 +147,8 @@ async def _serve(
         if stop.is_set():
             # The operator means it: no more politeness.
             logs.log(logging.WARNING, "stopped", reason="second signal")
+            for handler in logs.LOGGER.handlers:
+                handler.flush()
             os._exit(128 + signal.SIGTERM)
         stop.set()
 
