@@ -536,6 +536,19 @@ def test_damage_is_told_when_it_is_met(journal: MadeJournal) -> None:
     assert caught.value.code == "damaged"
 
 
+def test_text_that_is_no_utf_8_is_told_as_damage(
+    journal: MadeJournal, reader: JournalReader
+) -> None:
+    journal.message(journal.connect())
+    db = sqlite3.connect(journal.file.path)
+    db.execute(r"UPDATE messages SET body = CAST(x'ff' AS TEXT)")
+    db.commit()
+    db.close()
+    with pytest.raises(JournalError) as caught:
+        read(reader)
+    assert caught.value.code == "damaged"
+
+
 def test_file_without_its_tables_is_told_as_one_line(journal: MadeJournal) -> None:
     path = journal.file.path
     journal.close()

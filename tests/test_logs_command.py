@@ -372,6 +372,9 @@ def test_output_in_another_encoding_does_not_break(journal: MadeJournal) -> None
     assert b"\\u65e5" in lines
     json_lines = subprocess.run([*command, "--json"], env=env, capture_output=True, check=True)
     assert json.loads(json_lines.stdout.splitlines()[-1])["body"] == "日本"
+    command[3:4] = ["journal", "export"]
+    exported = subprocess.run(command, env=env, capture_output=True, check=True).stdout
+    assert exported == json_lines.stdout
 
 
 # journal stats

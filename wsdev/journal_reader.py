@@ -7,6 +7,7 @@ stays in one would keep SQLite from emptying the WAL, which then grows with all 
 from __future__ import annotations
 
 import contextlib
+import os
 import sqlite3
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -109,7 +110,8 @@ class JournalReader:
             try:
                 yield self._db
             finally:
-                self._db.execute("ROLLBACK")
+                if self._db.in_transaction:  # SQLite may have ended it itself, on an error
+                    self._db.execute("ROLLBACK")
 
     def last_sequence(self) -> int:
         """The highest sequence number so far; 0 in an empty journal."""
@@ -177,10 +179,11 @@ class JournalReader:
         return bool(version != before)
 
     def _was_replaced(self) -> bool:
-        try:
-            return self._identity() != self._file
-        except FileNotFoundError:
-            return True
+        with JOURNAL.explained(self.path):
+            try:
+                return self._identity() != self._file
+            except FileNotFoundError:
+                return True
 
     def _reopened(self) -> bool:
         """Whether there is a journal again in the place of the one that was set aside."""
@@ -247,7 +250,7 @@ class JournalReader:
         body, size, sha256, picture = row[8:]
         event, direction = self._kinds.get(kind, (f"kind-{kind}", "in"))
         file = None
-        if picture is not None and (path := self.pictures / picture).exists():
+        if picture is not None and os.path.exists(path := self.pictures / picture):
             file = str(path)
         return MessageEntry(
             sequence, time, event, direction, session, device, device_class, address, own_id,

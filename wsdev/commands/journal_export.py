@@ -41,7 +41,7 @@ def export(folder: Path, wanted: Wanted, form: str, output: Path | None) -> None
         raise UsageError(f"--format: {form!r} is none", f"use {' or '.join(FORMATS)}")
     with JournalReader(folder) as reader:
         if output is None or str(output) == "-":
-            with quiet_end() as out:
+            with quiet_end(exact=True) as out:
                 _write_all(reader, wanted, form, out, alone=not out.isatty())
         else:
             with _explained(output), _whole_file(output) as out:

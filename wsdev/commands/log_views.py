@@ -75,7 +75,7 @@ def show(folder: Path, wanted: Wanted, count: int | None, view: View) -> None:
     """
     if view.follow and wanted.until is not None:
         raise UsageError("--follow goes on for ever, and --until ends", "leave one of them out")
-    with JournalReader(folder) as reader, quiet_end() as out:
+    with JournalReader(folder) as reader, quiet_end(exact=view.as_json) as out:
         last = reader.last_sequence()
         first = 1 if count is None else reader.start_of_last(wanted, count, last)
         write = _json_writer(out) if view.as_json else _line_writer(out, view)
@@ -105,12 +105,18 @@ def _tell_nothing(wanted: Wanted) -> None:
 
 
 @contextlib.contextmanager
-def quiet_end() -> Iterator[TextIO]:
-    """Standard output, whose reader may leave at any time: then the command ends in silence."""
+def quiet_end(*, exact: bool) -> Iterator[TextIO]:
+    """Standard output, whose reader may leave at any time: then the command ends in silence.
+
+    Args:
+        exact: It is UTF-8 whatever the locale says; else what the locale lacks is escaped.
+    """
     out = sys.stdout
     if isinstance(out, io.TextIOWrapper):
-        # What another encoding lacks is written as an escape: UTF-8 is JSON's own.
-        out.reconfigure(errors="backslashreplace")
+        if exact:
+            out.reconfigure(encoding="utf-8")
+        else:
+            out.reconfigure(errors="backslashreplace")
     try:
         yield out
         out.flush()
@@ -144,9 +150,6 @@ Writer = Callable[[list[Entry]], None]
 
 
 def _json_writer(out: TextIO) -> Writer:
-    if isinstance(out, io.TextIOWrapper):
-        out.reconfigure(encoding="utf-8")
-
     def write(entries: list[Entry]) -> None:
         if entries:
             out.write("".join(f"{json_line(document(entry))}\n" for entry in entries))
