@@ -79,6 +79,8 @@ class Group:
         self._calls: list[tuple[Callable[..., None], tuple[Any, ...]]] = []
         self._files: list[tuple[str, str, bytes, int]] = []
         self._fresh: dict[str, tuple[set[int], set[int], set[int]]] = {}
+        self._pictured: dict[str, int] = {}
+        self._former_names: list[tuple[SessionKey, str]] = []
 
     def fill(self, things: Iterable[Message | Happening]) -> None:
         """Take things in, in order.
@@ -113,7 +115,7 @@ class Group:
             elif size > self._record_bytes:
                 self._take_cut(thing, text)
                 continue
-            if type(message_id) is int:
+            if isinstance(message_id, int) or (message_id and PREFIX in message_id):
                 message_id = _storable(message_id)
             self.sequence = session.last_message = sequence = self.sequence + 1
             times.append(when)
@@ -155,9 +157,12 @@ class Group:
     def _take_binary(self, session: SessionKey, kind: int, data: bytes, when: int) -> None:
         sequence = self._next(session, when)
         name = None
-        if kind == PICTURE and self._pictures.wants(session.device, when):
+        camera = session.device
+        last = self._pictured.get(camera)
+        if kind == PICTURE and self._pictures.wants(camera, when, last):
             name = picture_name(sequence)
-            self._files.append((session.device, name, data, when))
+            self._pictured[camera] = when
+            self._files.append((camera, name, data, when))
         digest = hashlib.sha256(data).digest()
         row = sequence, session.sequence, when, kind, None, None
         self._calls.append((JournalFile.add_message, (row, len(data), digest, name)))
@@ -171,6 +176,7 @@ class Group:
 
     def rename_session(self, session: SessionKey, device: str) -> None:
         """A device has another name."""
+        self._former_names.append((session, session.device))
         session.device = device
         self._calls.append((JournalFile.rename_session, (session.sequence, device)))
 
@@ -205,6 +211,16 @@ class Group:
             first = self._before + 1
             file.mark_times(first, self.sequence, min(self._times), max(self._times))
 
+    def undo(self) -> None:
+        """Nothing was written: make it as if the group had not been filled."""
+        for session, name in reversed(self._former_names):
+            session.device = name
+
+    def give_up(self) -> None:
+        """It cannot be written: its senders are told so that they wait no longer, without acks."""
+        for told in self.told.values():
+            told.ids.clear()
+
     def committed(self) -> None:
         """Remember what is on disk now."""
         for device, (fresh, _, _) in self._fresh.items():
@@ -214,6 +230,8 @@ class Group:
 
 
 def _storable(message_id: MessageId | None) -> MessageId | None:
-    if type(message_id) is int and not -_MAX_INTEGER <= message_id <= _MAX_INTEGER:
-        return str(message_id)
-    return message_id
+    if isinstance(message_id, str):
+        return without_tokens(message_id)
+    if message_id is None or -_MAX_INTEGER <= message_id <= _MAX_INTEGER:
+        return message_id
+    return str(message_id)
