@@ -77,7 +77,7 @@ class JournalFile:
         self.path = folder / FILE_NAME
         self._db, self.set_aside = open_for_writing(self.path)
         self._block: int | None = None
-        self._tail: tuple[int, dict[int, list[int]]] | None = None
+        self._tail: tuple[int, int, dict[int, list[int]]] | None = None
         with JOURNAL.explained(self.path):
             self._db.execute(f"PRAGMA synchronous = {'FULL' if full_sync else 'NORMAL'}")
             self._db.execute(f"PRAGMA journal_size_limit = {_WAL_LEFT}")
@@ -262,7 +262,7 @@ class JournalFile:
         """Hashes of the latest messages of a device that were acknowledged, oldest first."""
         if self._tail is None:
             self._tail = self._read_tail()
-        start, tail = self._tail
+        start, end, tail = self._tail
         found: list[int] = []
         looked_through = 0
         with JOURNAL.explained(self.path):
@@ -273,7 +273,7 @@ class JournalFile:
             ).fetchall()
             for session, last in sessions:
                 first = max(session, last - _TAIL_OF_SESSION)
-                if first > start:
+                if start < first and last <= end:
                     found += reversed(tail.get(session, []))
                 else:
                     found += self._hashes(session, first, last)
@@ -291,9 +291,10 @@ class JournalFile:
         )
         return [hash(body) for (body,) in rows]
 
-    def _read_tail(self) -> tuple[int, dict[int, list[int]]]:
-        """Where the tail begins, and its hashes by session: one look for a whole fleet."""
-        start = self.last_sequence() - _TAIL
+    def _read_tail(self) -> tuple[int, int, dict[int, list[int]]]:
+        """Where the tail begins and ends, and its hashes by session: one look for a whole fleet."""
+        end = self.last_sequence()
+        start = end - _TAIL
         tail: dict[int, list[int]] = {}
         with JOURNAL.explained(self.path):
             rows = self._db.execute(
@@ -303,7 +304,7 @@ class JournalFile:
             )
             for session, body in rows:
                 tail.setdefault(session, []).append(hash(body))
-        return start, tail
+        return start, end, tail
 
     # Keeping it small
 
