@@ -7,6 +7,7 @@ import contextlib
 import gc
 import logging
 import os
+import shlex
 import signal
 import socket
 import ssl
@@ -206,6 +207,8 @@ def banner(
     lines += ["", "Tokens", f"  {_token_policy(settings, left)}"]
     if settings.trust_local:
         lines.append("  your own programs on this host need none (--no-trust-local ends that)")
+    chosen = f" --state {shlex.quote(str(settings.state))}" if settings.state else ""
+    lines += ["", "Journal", f"  read what happened with: wsdev logs{chosen}"]
     warnings = []
     if settings.public_tokens == "open" and outside:
         warnings.append("anyone who can reach this port can fetch a token: --public-tokens is open")
