@@ -26,7 +26,7 @@ TOTALS = Totals(messages_in=10, bytes_in=2000, messages_out=7, bytes_out=300)
 
 ON_THE_LOOP = {
     "wsdev_messages",
-    "wsdev_message_bytes",
+    "wsdev_transferred_bytes",
     "wsdev_journal_queue_rows",
     "wsdev_journal_queue_bytes",
     "wsdev_journal_degraded",
@@ -186,9 +186,9 @@ def test_a_scrape_reads_what_is_watched(elsewhere: ThreadPoolExecutor) -> None:
         return elsewhere.submit(value, metrics, name, **labels).result()
 
     assert scrape("wsdev_messages_total", direction="in") == 10
-    assert scrape("wsdev_message_bytes_total", direction="in") == 2000
+    assert scrape("wsdev_transferred_bytes_total", direction="in") == 2000
     assert scrape("wsdev_messages_total", direction="out") == 7
-    assert scrape("wsdev_message_bytes_total", direction="out") == 300
+    assert scrape("wsdev_transferred_bytes_total", direction="out") == 300
     assert scrape("wsdev_journal_queue_rows") == 5
     assert scrape("wsdev_journal_queue_bytes") == 600
     assert scrape("wsdev_journal_degraded") == 1

@@ -51,7 +51,7 @@ CallSoon = Callable[..., object]
 
 
 class Totals(NamedTuple):
-    """All messages of devices since the start, and the bytes of their payloads."""
+    """All messages of devices since the start, and the bytes on all connections."""
 
     messages_in: int
     bytes_in: int
@@ -263,8 +263,8 @@ def _families(reading: _Reading | None) -> Iterable[Metric]:
         labels=["direction"],
     )
     size = CounterMetricFamily(
-        "wsdev_message_bytes_total",
-        "Payload of the messages, `in` from devices and `out` to them.",
+        "wsdev_transferred_bytes_total",
+        "Bytes on the connections, handshakes and frames included, `in` from devices or `out`.",
         labels=["direction"],
         unit="bytes",
     )
