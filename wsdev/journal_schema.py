@@ -159,10 +159,12 @@ def _open(path: Path, migrations: tuple[str, ...]) -> sqlite3.Connection:
         db.execute("PRAGMA journal_mode = WAL")
         for number in range(version, len(migrations)):
             _migrate(db, number, migrations[number])
-        db.executemany(
-            "INSERT OR REPLACE INTO kinds (kind, name) VALUES (?, ?)",
-            [(number, name) for name, number in (FROM_DEVICE | TO_DEVICE).items()],
-        )
+        with db:  # one transaction: each costs a sync
+            db.execute("BEGIN IMMEDIATE")
+            db.executemany(
+                "INSERT OR REPLACE INTO kinds (kind, name) VALUES (?, ?)",
+                [(number, name) for name, number in (FROM_DEVICE | TO_DEVICE).items()],
+            )
         undo.pop_all()
         return db
 
@@ -193,7 +195,7 @@ def _inspect(db: sqlite3.Connection, path: Path, newest: int) -> int:
     """The version of the file, 0 for an empty one; refuses what is no sound journal."""
     where = printable(str(path))
     version = _pragma(db, "user_version")
-    if not path.stat().st_size:
+    if not path.stat().st_size or _is_half_made(db):
         return 0
     if _pragma(db, "application_id") != APPLICATION_ID:
         raise JournalError(f"{where} is another program's file", code="foreign")
@@ -210,6 +212,12 @@ def _inspect(db: sqlite3.Connection, path: Path, newest: int) -> int:
         if verdict != "ok":
             raise JOURNAL.damaged(path)
     return version
+
+
+def _is_half_made(db: sqlite3.Connection) -> bool:
+    """Whether the making of the file ended between its first page and its tables."""
+    (tables,) = db.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+    return not tables and not _pragma(db, "application_id") and _pragma(db, "auto_vacuum") == 2
 
 
 def _pragma(db: sqlite3.Connection, name: str) -> int:
@@ -248,6 +256,7 @@ def open_for_reading(path: Path) -> sqlite3.Connection:
                 "start wsdev serve once, or name the folder with --state",
                 code="missing",
             )
+        path.open("rb").close()  # the system says better what is wrong than SQLite
         db = _connect(path, "ro")
         undo.callback(db.close)
         where = printable(str(path))
