@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from wsdev.errors import LocalError, StateFolderError
 from wsdev.sanitize import printable
+
+_ROOM_TO_OPEN: Final = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +65,9 @@ class FileKind:
                     f"another process is writing to {where}", "try again in a moment", code="busy"
                 )
             case sqlite3.SQLITE_FULL:
-                return self.error(f"the disk of {where} is full", "free some space", code="full")
+                return self._full(where)
+            case sqlite3.SQLITE_IOERR if _has_no_room(path):
+                return self._full(where)
             case sqlite3.SQLITE_CORRUPT | sqlite3.SQLITE_NOTADB:
                 return self.damaged(path)
             case sqlite3.SQLITE_CANTOPEN | sqlite3.SQLITE_READONLY | sqlite3.SQLITE_PERM:
@@ -76,6 +82,16 @@ class FileKind:
             f"{where} cannot be used: {printable(str(exc))}",
             "look at the disk and the file system",
         )
+
+    def _full(self, where: str) -> LocalError:
+        return self.error(f"the disk of {where} is full", "free some space", code="full")
+
+
+def _has_no_room(path: Path) -> bool:
+    """Whether the shared memory of a WAL, 32 KB at a time, finds no room: an "I/O error"."""
+    with contextlib.suppress(OSError):
+        return shutil.disk_usage(path.parent).free < _ROOM_TO_OPEN
+    return False
 
 
 def unusable(path: Path, reason: str) -> StateFolderError:
