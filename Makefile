@@ -10,7 +10,8 @@ NODE_MODULES := tests/node_modules/.package-lock.json
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 # What the tests drive from outside, as program:package (Debian's names).
-TEST_TOOLS := curl:curl ip:iproute2 node:nodejs npm:npm
+TEST_TOOLS := curl:curl ip:iproute2 mount:mount node:nodejs npm:npm nsenter:util-linux strace:strace \
+	unshare:util-linux
 
 # Debian keeps ip in sbin, which is not on every user's PATH.
 export PATH := $(PATH):/usr/sbin:/sbin
@@ -71,7 +72,7 @@ format: $(READY) ## let ruff put the code in order
 	$(BIN)/ruff format .
 
 .PHONY: bench
-bench: $(BIN)/wsdev ## what the gateway costs; one measure with ARGS="idle|handshake|messages|journal"
+bench: $(BIN)/wsdev ## what the gateway costs; one measure with ARGS="idle|handshake|messages|journal|retention"
 	@$(BIN)/python -m benchmarks $(ARGS)
 
 .PHONY: clean

@@ -95,6 +95,12 @@ class GatewayProcess:
         self.banner = "\n".join(self._output.so_far())
         assert ready is not None, f"the gateway did not start: {self._log.so_far()}"
 
+    def wait_for_end_of_start(self) -> int | None:
+        """Its exit status if it did not start, None once it is ready."""
+        if self._output.wait_for(_LAST_LINE_OF_BANNER.__eq__) is None:
+            return self.wait()
+        return None
+
     def use_book(self, book: TokenBook) -> None:
         """Take the class tokens from the book that the gateway has filled."""
         self.book = book
