@@ -1,4 +1,4 @@
-"""``python -m benchmarks [idle|handshake|messages|journal]``: take figures, print tables."""
+"""``python -m benchmarks [MEASURE]``: take figures and print their tables."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from rich.console import Console
 
 from benchmarks.journal_cost import measure_journal
 from benchmarks.measures import measure_handshakes, measure_idle, measure_messages
+from benchmarks.retention_pause import measure_retention
 from benchmarks.servers import BenchmarkError, pick_cores
 from wsdev.server import raise_file_limit
 
@@ -28,6 +29,9 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--devices", type=int, default=100, help="that send messages")
     parser.add_argument("--messages", type=int, default=20_000, help="in a round")
     parser.add_argument("--rate", type=int, default=20_000, help="messages a second, for journal")
+    parser.add_argument(
+        "--old-rows", type=int, default=500_000, help="in the journal, for retention"
+    )
     return parser.parse_args()
 
 
@@ -41,6 +45,9 @@ MEASURES = {
     ),
     "journal": lambda core, given: measure_journal(
         core, rounds=given.rounds, devices=given.devices, messages=given.messages, rate=given.rate
+    ),
+    "retention": lambda core, given: measure_retention(
+        core, rows=given.old_rows, rate=given.rate // 4
     ),
 }
 

@@ -116,6 +116,13 @@ class Metrics:
             "Rows that the journal has committed; a message that is sent again counts too.",
             registry=self.registry,
         )
+        self._deletion = Histogram(
+            "wsdev_journal_deletion_seconds",
+            "Time of one step in which the journal deletes what is old.",
+            registry=self.registry,
+            unit="seconds",
+            buckets=COMMIT_BUCKETS,
+        )
         self._loop_lag = Histogram(
             "wsdev_event_loop_lag_seconds",
             "How late the event loop runs what is due.",
@@ -153,6 +160,10 @@ class Metrics:
         """The journal has one more group on disk."""
         self._commit.observe(seconds)
         self._rows.inc(rows)
+
+    def deleted(self, seconds: float) -> None:
+        """The journal has done a step of deleting what is old."""
+        self._deletion.observe(seconds)
 
     def loop_lag(self, seconds: float) -> None:
         """The event loop ran something ``seconds`` after it was due."""

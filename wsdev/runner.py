@@ -55,6 +55,7 @@ def recording(settings: ServeSettings, folder: Path, metrics: Metrics) -> Iterat
         pictures=settings.record_pictures,
         limits=settings.limits(),
         on_commit=metrics.committed,
+        on_step=metrics.deleted,
     )
     if (aside := journal.set_aside) is not None:
         logs.log(logging.WARNING, "journal_set_aside", cause=aside.cause, kept_as=aside.kept_as)
