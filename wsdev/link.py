@@ -193,6 +193,7 @@ class Link(asyncio.Protocol):
             return
         self._holds &= ~why
         if not self._holds and self._transport is not None and not self._transport.is_closing():
+            self.session.listen_again(self._clock())
             self._transport.resume_reading()
 
     def abort(self, *, reset: bool = False) -> None:

@@ -100,6 +100,7 @@ class Session(ABC):
 
     __slots__ = (
         "_announced",
+        "_listening_since",
         "_out",
         "_parts",
         "_ping_count",
@@ -123,7 +124,7 @@ class Session(ABC):
     def __init__(self, policy: SessionPolicy, now: float) -> None:
         self.policy = policy
         self.state = State.HANDSHAKE
-        self.last_received = now
+        self.last_received = self._listening_since = now
         self.due = now + policy.limits.handshake_timeout
         self.bytes_received = 0
         self.messages_received = 0
@@ -245,7 +246,7 @@ class Session(ABC):
 
     def _keep_alive(self, now: float, deaf: bool) -> list[Event]:
         # Compared as sums, as `due` is: a difference can round to just before the deadline.
-        dies = self.last_received + self.policy.dead_after
+        dies = max(self.last_received, self._listening_since) + self.policy.dead_after
         if now >= dies and not deaf:
             reason = f"no sign of life for {now - self.last_received:.0f} s"
             return self.close(CloseCode.NO_SIGN_OF_LIFE, reason, now)
@@ -256,6 +257,10 @@ class Session(ABC):
             ask = now + self.policy.ping_after
         self.due = ask if deaf else min(dies, ask)
         return []
+
+    def listen_again(self, now: float) -> None:
+        """What the peer sends is read again: its silence counts from now on."""
+        self._listening_since = now
 
     # To be filled in by each end
 
