@@ -130,7 +130,7 @@ class InsistentDevice:
         end = self.sent + room if most is None else min(self.sent + room, most)
         fresh = range(self.sent, end)
         self.sent = end
-        self._send(link, [*fresh, *fresh[::11]])
+        self._send(link, [n for n in fresh for _ in range(2 if n % 11 == 0 else 1)])
 
     def _send(self, link: DeviceConnection, numbers: Iterable[int]) -> None:
         for number in numbers:
