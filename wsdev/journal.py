@@ -4,7 +4,8 @@ The event loop puts things into a queue; one thread writes them in groups, a tra
 reports back what is on disk. A group is what came while the last one was written; under load it is
 waited for until nothing more comes, at most 20 ms or 500 rows. When the disk is full or stalls, the
 group is tried again until it is written: nothing is given up, nothing is acknowledged, and the
-queue, being bounded, makes the devices wait.
+queue, being bounded, makes the devices wait. A row that no try can bring in is left out, without an
+ack, and its fault is raised on the event loop.
 """
 
 from __future__ import annotations
@@ -106,6 +107,9 @@ class Journal(Protocol):
 OnCommit = Callable[[float, int], None]
 """Is told, in the writer's thread, the seconds and the rows of each commit."""
 
+OnStep = Callable[[float], None]
+"""Is told, in the writer's thread, the seconds of each step in which something old was deleted."""
+
 
 class FileJournal:
     """The journal in a file of the state folder.
@@ -126,6 +130,7 @@ class FileJournal:
         pictures: PicturesKept = PicturesKept(),  # noqa: B008  (immutable)
         limits: Limits = Limits(),
         on_commit: OnCommit | None = None,
+        on_step: OnStep | None = None,
     ) -> None:
         """Open or make the journal, and end what a crash left open.
 
@@ -141,12 +146,15 @@ class FileJournal:
         self._wall_clock = wall_clock
         self._limits = limits
         self._on_commit = on_commit
+        self._on_step = on_step
         self._file = JournalFile(folder, full_sync=full_sync)
         self.set_aside: SetAside | None = self._file.set_aside
-        with JOURNAL.explained(self._file.path):
+        with contextlib.ExitStack() as undo, JOURNAL.explained(self._file.path):
+            undo.callback(self._file.close)
             self._sequence = self._file.last_sequence()
             self.recovered = self._start_run()
             store = PictureStore(folder / PICTURES_FOLDER, pictures, self._file.camera_of)
+            undo.pop_all()
         self._pictures = store
         self._retention = Retention(self._file, store, keep=keep, most=most, clock=time.monotonic)
         self._windows = ResendWindows(lambda name: self._file.resendable(name, MOST))
@@ -274,7 +282,10 @@ class FileJournal:
         self._rows -= rows
         self._bytes -= group.size
         for sender, told in group.told.items():
-            sender.recorded(told.rows, told.size, told.ids)
+            try:
+                sender.recorded(told.rows, told.size, told.ids)
+            except Exception as fault:  # met by one device, and not for the others to suffer
+                self._raise_on_loop(fault)
         for call in group.then:
             call()
 
@@ -283,6 +294,7 @@ class FileJournal:
     def _run(self) -> None:
         while True:
             things = self._gather()
+            self._in_hand = len(things)
             if things and not self._commit(things):
                 break
             if self._closing.is_set() and not self._queue:
@@ -297,8 +309,8 @@ class FileJournal:
         if not queue:
             # In this order: what comes after the look finds us idle and wakes us.
             self._idle = True
-            if not queue and not self._closing.is_set():
-                self._wake.wait(_IDLE_SECONDS if not self._housework else 0)
+            busy = queue or self._housework or self._closing.is_set()
+            self._wake.wait(0 if busy else _IDLE_SECONDS)
             self._idle = False
             self._wake.clear()
         size = len(queue)
@@ -314,42 +326,68 @@ class FileJournal:
 
     def _commit(self, things: list[Message | Happening]) -> bool:
         """Write a group, however long that takes; False if it was given up, on closing."""
-        self._in_hand = len(things)
         while True:
+            started = time.perf_counter()
+            group = Group(self._sequence, self._windows, self._pictures, self._limits.record_bytes)
             try:
-                group = self._write(things)
-            except LocalError as error:
-                self._recording_trouble = error.cause
+                self._write(group, things)
+            except Exception as fault:
+                if isinstance(fault, LocalError) and fault.code != "unfit":
+                    group.undo()
+                    self._recording_trouble = fault.cause
+                elif len(things) > 1:
+                    group.undo()
+                    return all(self._commit([thing]) for thing in things)
+                else:
+                    group.give_up()
+                    self._raise_on_loop(fault)
+                    break
             else:
+                group.committed()
+                if self._on_commit is not None:
+                    self._on_commit(time.perf_counter() - started, len(things))
                 break
             if self._closing.wait(RETRY_SECONDS):
                 return False
         self._recording_trouble = ""
-        self._in_hand = 0
+        self._in_hand -= len(things)
         self._sequence = group.sequence
-        group.committed()
-        assert self._notify is not None
-        with contextlib.suppress(RuntimeError):  # the loop has ended: nobody waits for an ack
-            self._notify(self._settle, len(things), group)
+        self._tell(self._settle, len(things), group)
         return True
 
-    def _write(self, things: list[Message | Happening]) -> Group:
-        group = Group(self._sequence, self._windows, self._pictures, self._limits.record_bytes)
-        started = time.perf_counter()
+    def _write(self, group: Group, things: list[Message | Happening]) -> None:
         with JOURNAL.explained(self._file.path):
             group.fill(things)
             with self._file.writing():
                 group.write(self._file)
-        if self._on_commit is not None:
-            self._on_commit(time.perf_counter() - started, len(things))
-        return group
+
+    def _tell(self, call: Callable[..., object], *arguments: object) -> None:
+        """Call on the event loop; nobody is there before it has begun and after it has ended."""
+        if self._notify is not None:
+            with contextlib.suppress(RuntimeError):
+                self._notify(call, *arguments)
+
+    def _raise_on_loop(self, fault: Exception) -> None:
+        """Let the event loop's handler of faults tell of one."""
+
+        def tell() -> None:
+            raise fault
+
+        self._tell(tell)
 
     def _keep_house(self) -> None:
+        started = time.perf_counter()
         try:
             with JOURNAL.explained(self._file.path):
                 self._housework = self._retention.step(self._now())
-        except LocalError as error:
-            self._keeping_trouble = error.cause
+        except Exception as fault:
             self._housework = False
+            if isinstance(fault, LocalError):
+                self._keeping_trouble = fault.cause
+            elif not self._keeping_trouble:
+                self._keeping_trouble = "what is old cannot be deleted: see the log"
+                self._raise_on_loop(fault)
         else:
             self._keeping_trouble = ""
+            if self._housework and self._on_step is not None:
+                self._on_step(time.perf_counter() - started)
