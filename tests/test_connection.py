@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ipaddress
+import json
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ from harness import (
     BINARY,
     CLOSE,
     FAR,
+    PATIENCE,
     PING,
     PONG,
     TEXT,
@@ -18,13 +21,16 @@ from harness import (
     RunningGateway,
     bearer,
     frame,
+    held_journal,
     running_gateway,
     staying,
     text_frame,
     upgrade_head,
 )
+from journal_bench import bytes_on_disk, rows
 
 from wsdev.hub import Outcome, SentCommand
+from wsdev.session_record import UNRECORDED_ROWS
 
 # Hello
 
@@ -615,3 +621,134 @@ async def test_no_limit_throttles_nobody(tmp_path: Path) -> None:
         await device.send(*({"type": "log", "message": "x"} for _ in range(7000)))
         await device.telemetry("last")
         assert not gateway.log.all("throttled")
+
+
+# The journal
+
+
+def journal_of(gateway: RunningGateway, query: str) -> list[tuple[Any, ...]]:
+    """What is in the journal's file."""
+    return rows(gateway.folder, query)
+
+
+async def all_is_recorded(gateway: RunningGateway) -> None:
+    """Return once all that happened so far is on disk."""
+    recorded = asyncio.Event()
+    gateway.journal.when_recorded(recorded.set)
+    async with asyncio.timeout(PATIENCE):
+        await recorded.wait()
+
+
+def ignore(_: SentCommand) -> None:
+    """Nobody waits for what becomes of the command."""
+
+
+async def test_conversation_is_in_the_journal_with_all_that_was_said(tmp_path: Path) -> None:
+    async with running_gateway(tmp_path) as gateway:
+        async with gateway.device(name="kitchen") as device:
+            await device.telemetry(1)
+            await device.send("{", {"type": "servo_state", "on": True})
+            error = await device.receive()
+            gateway.hub.send("kitchen", {"action": "blink"}, ignore, now=gateway.clock())
+            command = await device.receive()
+            await device.send({"type": "ack", "status": "success", "id": command["id"]})
+            await device.write(frame(BINARY, b"\xff\xd8\xff"))
+            await device.write(frame(CLOSE, b"\x03\xe9going to sleep"))
+            await device.closed()
+        await gateway.log.wait_for("disconnected", device="kitchen")
+        await all_is_recorded(gateway)
+        query = "SELECT k.name, id, body, size FROM messages JOIN kinds k USING (kind) ORDER BY 1"
+        found = {name: rest for name, *rest in journal_of(gateway, query)}
+        assert found["connect"] == [None, '{"type": "connect", "device": "kitchen"}', None]
+        assert found["telemetry"][0] == 1
+        assert found["bad"] == [None, "{", None]
+        assert json.loads(found["error"][1]) == error
+        assert json.loads(found["command"][1]) == command
+        assert found["ack"][0] == command["id"]
+        assert found["other"][1] == '{"type": "servo_state", "on": true}'
+        assert found["binary"] == [None, None, 3]
+        ((welcome, session),) = journal_of(
+            gateway,
+            "SELECT body, s.session FROM messages m JOIN sessions s ON m.session = s.sequence"
+            " JOIN kinds USING (kind) WHERE kinds.name = 'connection_ack'",
+        )
+        assert json.loads(welcome)["session"] == session
+        columns = "device, device_class, address, via, code, reason, closed_by, messages_in"
+        (row,) = journal_of(gateway, f"SELECT {columns} FROM sessions")
+        assert row == (
+            "kitchen", "pico", "127.0.0.1", None, 1001, "going to sleep", "peer", 6,
+        )  # fmt: skip
+
+
+async def test_device_that_is_renamed_is_found_under_its_last_name(tmp_path: Path) -> None:
+    async with running_gateway(tmp_path) as gateway, gateway.device() as device:
+        for name in ("one", "two"):
+            await device.hello(name)
+        await all_is_recorded(gateway)
+        query = "SELECT device, user_agent, token IS NOT NULL FROM sessions"
+        assert journal_of(gateway, query) == [("two", None, 1)]
+
+
+async def test_pinned_device_behind_a_proxy_has_both_addresses(tmp_path: Path) -> None:
+    networks = (ipaddress.ip_network("127.0.0.0/8"),)
+    headers = {"X-Forwarded-For": FAR, "User-Agent": "Pico\xe9"}
+    async with running_gateway(tmp_path, trusted_proxy=networks) as gateway:
+        token = gateway.token(name="kitchen")
+        async with gateway.device(token=token, headers=headers) as device:
+            await device.telemetry(1)
+            columns = "device, address, via, user_agent, token"
+            ((*told, token_id),) = journal_of(gateway, f"SELECT {columns} FROM sessions")
+            assert told == ["kitchen", FAR, "127.0.0.1", "Pico\xe9"]
+            assert token_id == gateway.book.list()[-1].id
+
+
+async def test_no_token_gets_into_the_journal_wherever_a_device_puts_it(tmp_path: Path) -> None:
+    async with running_gateway(tmp_path) as gateway:
+        token = gateway.token()
+        headers = {"User-Agent": f"agent {token}"}
+        async with gateway.device(headers=headers) as device:
+            welcome = await device.hello(token, version=token)
+            assert token[9:20] not in welcome["device"]
+            assert gateway.hub.get(token) is None
+            await device.send(
+                {"type": "telemetry", "data": {"t": token}, "id": token},
+                {"type": token},
+                f"{{{token}",
+            )
+            await device.receive()
+            gateway.hub.send(welcome["device"], {"t": token}, ignore, now=gateway.clock())
+            await device.send({"type": "ack", "status": "error", "id": token, "detail": token})
+            await device.write(frame(CLOSE, b"\x03\xe8" + token.encode()))
+            await device.closed()
+        await gateway.upgrade(f"/ws/{token}?token={token}", {"User-Agent": token})
+        await gateway.get(f"/{token}?a={token}", bearer(token))
+        await gateway.log.wait_for("disconnected")
+        await all_is_recorded(gateway)
+        assert journal_of(gateway, "SELECT count(*) FROM refusals") == [(2,)]
+        assert token[9:20].encode() not in bytes_on_disk(gateway.folder)
+        assert token[9:20] not in gateway.log.text.getvalue()
+
+
+async def test_device_far_ahead_of_the_disk_is_not_read_but_pinged(tmp_path: Path) -> None:
+    async with running_gateway(tmp_path) as gateway, gateway.device(name="kitchen") as device:
+        texts = [
+            text_frame({"type": "telemetry", "data": {}, "id": number}) for number in range(1000)
+        ]
+        await all_is_recorded(gateway)
+        with held_journal(gateway.folder):
+            for text in texts:  # each in a segment of its own, as far as the kernel lets it
+                await device.write(text)
+            await gateway.log.wait_for("message", count=UNRECORDED_ROWS)
+            for _ in range(4):  # far beyond the time after which a silent device is dead
+                gateway.clock.advance(20)
+                assert (await device.read_frame()).opcode == PING
+            # What came in one segment is taken whole; the rest waits in the kernel.
+            heard = len(gateway.log.all("message"))
+            assert UNRECORDED_ROWS <= heard < 1000
+            assert gateway.journal.waiting[0] == heard
+        acked = [(await device.receive())["id"] for _ in range(1000)]
+        assert acked == list(range(1000))
+        assert not gateway.log.all("disconnected")
+    # Each once, though the first group was tried over and over.
+    query = "SELECT count(*), count(DISTINCT id) FROM messages WHERE id IS NOT NULL"
+    assert rows(gateway.folder, query) == [(1000, 1000)]

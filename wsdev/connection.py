@@ -36,6 +36,7 @@ from wsdev.quotas import MessageBudget
 from wsdev.records import SessionStart, storable
 from wsdev.session import SessionPolicy
 from wsdev.session_record import SessionRecord
+from wsdev.token_format import without_tokens
 from wsdev.tokens import TokenBook
 
 _NO_ADDRESS: Final = ipaddress.IPv4Address(0)
@@ -267,7 +268,8 @@ class Connection:
         assert self.member is not None
         assert self._admission is not None
         pinned = self._admission.pinned_name
-        wanted = clean_name(hello.device) or pinned or self.member.name
+        # A name is shown to everybody: no token becomes one.
+        wanted = clean_name(without_tokens(hello.device)) or pinned or self.member.name
         self._log(_INFO, "hello", wants=hello.device, version=hello.version)
         if not may_use_name(wanted, pinned, self._gateway.tokens.is_claimed(wanted)):
             self.link.close(
