@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
+import struct
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -110,6 +111,10 @@ CHECKED_WHOLE: Final = 64 * 1024 * 1024
 """Bytes up to which a file is looked through at the start: a fifth of a second. In a larger one
 only the parts that are used first are; damage elsewhere is told when it is met."""
 
+_MAGIC: Final = b"SQLite format 3\0"
+_HEADER: Final = struct.Struct(">64xII")
+"""Whether the vacuum is incremental, application id: https://sqlite.org/fileformat.html"""
+
 _BUSY_TIMEOUT: Final = 2.0
 """Seconds to wait for another program that holds the file, such as a vacuum."""
 
@@ -151,9 +156,14 @@ def _open(path: Path, migrations: tuple[str, ...]) -> sqlite3.Connection:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
         if path.stat().st_mode & 0o077:
             path.chmod(0o600)
+        _check_header(path)
+        # A connection that may write puts a WAL beside the file into it, whosever they are. One
+        # that may not cannot take back the making of a file that was cut short.
+        half_made = _beside(path, "-journal").exists()
+        with contextlib.closing(_connect(path, "rw" if half_made else "ro")) as looking:
+            version = _inspect(looking, path, len(migrations))
         db = _connect(path, "rw")
         undo.callback(db.close)
-        version = _inspect(db, path, len(migrations))
         if not version and not path.stat().st_size:
             db.execute("PRAGMA auto_vacuum = INCREMENTAL")
         db.execute("PRAGMA journal_mode = WAL")
@@ -167,6 +177,36 @@ def _open(path: Path, migrations: tuple[str, ...]) -> sqlite3.Connection:
             )
         undo.pop_all()
         return db
+
+
+def _beside(path: Path, tail: str) -> Path:
+    return path.with_name(path.name + tail)
+
+
+def _check_header(path: Path) -> None:
+    """Refuse a file that is not a journal by its own first bytes, before SQLite looks at it.
+
+    To SQLite a WAL beside a file is a part of it, even if it is what a journal left there.
+    """
+    with path.open("rb") as file:
+        head = file.read(_HEADER.size)
+    if not head:
+        wal = _beside(path, "-wal")
+        if wal.exists() and wal.stat().st_size:
+            raise JOURNAL.damaged(path)
+        return
+    if len(head) < _HEADER.size:
+        raise _foreign(path)
+    if not head.startswith(_MAGIC):
+        raise JOURNAL.damaged(path)
+    incremental_vacuum, application_id = _HEADER.unpack(head)
+    # The number may be in the WAL yet; that the vacuum is incremental was said first of all.
+    if application_id != APPLICATION_ID and (application_id or not incremental_vacuum):
+        raise _foreign(path)
+
+
+def _foreign(path: Path) -> JournalError:
+    return JournalError(f"{printable(str(path))} is another program's file", code="foreign")
 
 
 def _connect(path: Path, mode: str) -> sqlite3.Connection:
@@ -198,7 +238,7 @@ def _inspect(db: sqlite3.Connection, path: Path, newest: int) -> int:
     if not path.stat().st_size or _is_half_made(db):
         return 0
     if _pragma(db, "application_id") != APPLICATION_ID:
-        raise JournalError(f"{where} is another program's file", code="foreign")
+        raise _foreign(path)
     if version > newest:
         raise JournalError(
             f"{where} was written by a newer wsdev (journal version {version}, not {newest})",
@@ -235,9 +275,10 @@ def _set_aside(path: Path, error: WsdevError) -> SetAside:
         if not os.path.lexists(kept_as):
             break
         number += 1
-    for tail in ("-wal", "-shm"):  # first: beside a new file they would be taken for its own
+    # First: beside a new file they would be taken for its own.
+    for tail in ("-wal", "-shm", "-journal"):
         with contextlib.suppress(FileNotFoundError):
-            path.with_name(path.name + tail).rename(kept_as.with_name(kept_as.name + tail))
+            _beside(path, tail).rename(_beside(kept_as, tail))
     path.rename(kept_as)
     return SetAside(error.cause, kept_as)
 
