@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ipaddress
 import socket
 import ssl
 from pathlib import Path
@@ -21,11 +22,13 @@ from harness import (
     check_refusal,
     frame,
     head,
+    held_journal,
     running_gateway,
     staying,
     text_frame,
     upgrade_head,
 )
+from journal_bench import bytes_on_disk, rows
 
 from wsdev.errors import CertificateError, TokenBookError
 from wsdev.server import make_tls_context, raise_file_limit
@@ -522,3 +525,139 @@ def test_file_limit_is_raised_to_the_hard_one() -> None:
     import resource  # noqa: PLC0415
 
     assert raise_file_limit() == resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+
+
+# The journal
+
+
+async def test_drain_acknowledges_what_was_said_before_it_sends_a_device_away(
+    tmp_path: Path,
+) -> None:
+    async with (
+        running_gateway(tmp_path) as gateway,
+        gateway.device(name="kitchen") as pico,
+        gateway.device("esp32cam", name="porch") as camera,
+    ):
+        with held_journal(gateway.folder):
+            for device in (pico, camera):
+                await device.send({"type": "telemetry", "data": {}, "id": 1})
+            await gateway.log.wait_for("message", count=2)
+            drain = asyncio.create_task(gateway.gateway.drain(0))
+            health = await gateway.get("/healthz")
+            assert health.json["status"] == "draining"
+            assert not gateway.log.all("disconnected")
+        assert await pico.receive() == {"type": "ack", "id": 1}
+        assert await camera.receive() == {"type": "ack", "id": 1}
+        assert await camera.was_cut()
+        await end(pico, 1012)
+        await drain
+    query = "SELECT device, code, closed_by FROM sessions ORDER BY device"
+    assert rows(gateway.folder, query) == [("kitchen", 1012, "here"), ("porch", 1012, "here")]
+    assert rows(gateway.folder, "SELECT count(*) FROM messages WHERE id = 1") == [(2,)]
+
+
+async def test_drain_hears_nothing_more_once_it_waits_for_the_disk(tmp_path: Path) -> None:
+    async with running_gateway(tmp_path) as gateway, gateway.device(name="kitchen") as device:
+        with held_journal(gateway.folder):
+            await device.send({"type": "telemetry", "data": {}, "id": 1})
+            await gateway.log.wait_for("message", id=1)
+            drain = asyncio.create_task(gateway.gateway.drain(0))
+            assert (await gateway.get("/healthz")).json["status"] == "draining"
+            await device.send({"type": "telemetry", "data": {}, "id": 2})
+        # It is not acknowledged, so it will be sent again.
+        assert await device.receive() == {"type": "ack", "id": 1}
+        await end(device, 1012)
+        await drain
+        assert not gateway.log.all("message", id=2)
+
+
+async def test_drain_waits_only_so_long_for_a_disk_that_takes_nothing(tmp_path: Path) -> None:
+    async with running_gateway(tmp_path) as gateway, gateway.device(name="kitchen") as device:
+        with held_journal(gateway.folder):
+            await device.send({"type": "telemetry", "data": {}, "id": 1})
+            await gateway.log.wait_for("message", id=1)
+            drain = asyncio.create_task(gateway.gateway.drain(0))
+            await end(device, 1012)  # and no ack before it
+            await drain
+    assert rows(gateway.folder, "SELECT count(*) FROM messages WHERE id = 1") == [(1,)]
+
+
+async def test_journal_in_trouble_degrades_the_gateway_and_is_told_once(tmp_path: Path) -> None:
+    async with running_gateway(tmp_path) as gateway, gateway.device(name="w") as witness:
+        with held_journal(gateway.folder):
+            await witness.send({"type": "telemetry", "data": {}, "id": 1})
+            line = await gateway.log.wait_for("journal_trouble")
+            assert line["level"] == "error"
+            assert "another process is writing" in line["cause"]
+            assert line["hint"]
+            gateway.clock.advance(22)
+            assert (await witness.read_frame()).opcode == PING  # it was looked at once more
+            answer = await gateway.get("/healthz")
+            assert (answer.status, answer.json["status"]) == (503, "degraded")
+            assert answer.json["reason"] == line["cause"]
+            async with gateway.device():
+                pass  # while there is room, newcomers are let in
+        assert await witness.receive() == {"type": "ack", "id": 1}
+        await gateway.log.wait_for("journal_recovered")
+        assert (await gateway.get("/healthz")).status == 200
+        assert len(gateway.log.all("journal_trouble")) == 1
+
+
+async def test_gateway_that_can_record_no_more_sends_newcomers_away(tmp_path: Path) -> None:
+    limits = {"unrecorded_rows": 10}
+    async with (
+        running_gateway(tmp_path, limits=limits) as gateway,
+        gateway.device(name="kitchen") as device,
+    ):
+        with held_journal(gateway.folder):
+            await device.send(*({"type": "log", "message": "x"} for _ in range(10)))
+            await gateway.log.wait_for("message", count=10)
+            late = await gateway.upgrade(headers=bearer(gateway.token()))
+            line = check_refusal(gateway, late, "cannot_record")
+            assert int(late.header("Retry-After")) > 0
+            assert (await gateway.upgrade()).status == 401  # who has no token hears of nothing
+        await device.telemetry(1)
+        async with gateway.device():
+            pass
+        assert gateway.journal.left_out == 2
+    query = "SELECT count(*) FROM refusals WHERE request_id = ?"
+    assert rows(gateway.folder, query, line["request_id"]) == [(0,)]
+
+
+async def test_refusal_is_found_in_the_journal_by_the_id_that_the_technician_saw(
+    tmp_path: Path,
+) -> None:
+    networks = (ipaddress.ip_network("127.0.0.0/8"),)
+    async with running_gateway(tmp_path, trusted_proxy=networks) as gateway:
+        record, token = gateway.book.create("pico")
+        gateway.book.revoke(record.id)
+        headers = {"X-Forwarded-For": FAR, "User-Agent": "curl/8", **bearer(token)}
+        answer = await gateway.upgrade("/ws/pico?my_token=secret", headers)
+        shown = answer.json["request_id"]
+        early = (await gateway.send(b"\x16\x03\x01")).json["request_id"]
+    found = {row[2]: row[3:] for row in rows(gateway.folder, "SELECT * FROM refusals")}
+    assert found[shown][:2] == (FAR, "127.0.0.1")
+    assert found[shown][3:] == ("token_retired", 401, token[-4:], "curl/8")
+    assert found[early] == ("127.0.0.1", None, None, "tls_on_plain_port", 400, None, None)
+    assert b"secret" not in bytes_on_disk(gateway.folder)
+
+
+async def test_totals_are_of_all_devices_those_that_left_too(tmp_path: Path) -> None:
+    async with running_gateway(tmp_path) as gateway:
+        assert gateway.gateway.totals() == (0, 0, 0, 0)
+        async with gateway.device(name="one") as one:
+            await one.telemetry(1)
+            there = gateway.gateway.totals()
+            assert (there.messages_in, there.messages_out) == (2, 2)
+            assert min(there) > 0
+        await gateway.log.wait_for("disconnected")
+        assert gateway.gateway.totals()[:1] == there[:1]
+        async with gateway.device(name="two") as two:
+            await two.telemetry(2)
+            both = gateway.gateway.totals()
+            assert (both.messages_in, both.messages_out) == (4, 4)
+            assert both.bytes_in >= 2 * there.bytes_in - 2
+            assert both.bytes_out > there.bytes_out
+    columns = "sum(messages_in), sum(bytes_in), sum(messages_out), sum(bytes_out)"
+    (recorded,) = rows(gateway.folder, f"SELECT {columns} FROM sessions")
+    assert recorded[:3] == both[:3]
