@@ -179,6 +179,13 @@ async def test_healthy_gateway_says_ok(asked: Callable[..., Awaitable[Answer]]) 
     assert (answer.status, answer.json) == (200, {"status": "ok"})
 
 
+async def test_place_of_the_files_is_not_told_to_strangers(tmp_path: Path) -> None:
+    async with running_gateway(tmp_path, state=tmp_path) as gateway:
+        gateway.gateway.desk.trouble = f"the disk of {tmp_path}/state/journal.db is full"
+        answer = await gateway.get("/healthz")
+        assert answer.json["reason"] == "the disk of …/state/journal.db is full"
+
+
 async def test_trouble_makes_the_gateway_degraded(tmp_path: Path) -> None:
     async with running_gateway(tmp_path) as gateway:
         gateway.gateway.desk.trouble = "the disk is full"

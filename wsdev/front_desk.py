@@ -21,6 +21,7 @@ from wsdev.metrics import Metrics
 from wsdev.peer_owner import is_own_process
 from wsdev.protocol import DEVICE_PATH_PREFIX, HEALTH_PATH, PAGE_PATH, TOKENS_PATH, DeviceClass
 from wsdev.records import Refusal, storable
+from wsdev.sanitize import printable
 from wsdev.settings import ServeSettings
 from wsdev.tokens import TokenBook
 
@@ -111,6 +112,7 @@ class FrontDesk:
         self._metrics = metrics
         self._clock = clock
         self._wall_clock = wall_clock
+        self._folder = printable(str(settings.state_folder()))
         self._scheme = "wss" if settings.tls_cert else "ws"
         self._classes: Mapping[str, DeviceClass] = settings.classes()
         self._class_paths = [cls.path for cls in self._classes.values()]
@@ -156,7 +158,8 @@ class FrontDesk:
         if self.draining:
             return "draining", "the gateway is shutting down"
         if trouble := self.trouble or self._journal.trouble:
-            return "degraded", trouble
+            # Anybody may ask: where the files are on this host is for its log only.
+            return "degraded", trouble.replace(self._folder, "…")
         return "ok", ""
 
     def _hands_out_tokens(self) -> bool:
