@@ -1,4 +1,4 @@
-"""Quotas: how often, from one address, in bounded memory."""
+"""Quotas: how often, from one address or device, in bounded memory."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wsdev.callers import IPAddress, parse_ip
-from wsdev.quotas import RateWindow
+from wsdev.quotas import MessageBudget, RateWindow
 
 NOW = 1000.0
 
@@ -128,3 +128,65 @@ def test_blocked_address_stays_blocked_whatever_others_do(hits: list[tuple[int, 
             break
         window.hit(ipaddress.IPv4Address("10.0.0.0") + offset, now)
         assert 0 < window.hit(attacker, now) <= NOW + 61 - now
+
+
+# A device's messages
+
+
+def test_whole_minute_may_come_at_once_and_then_evenly() -> None:
+    budget = MessageBudget(60, NOW)
+    assert budget.pay(60, NOW) == 0
+    assert budget.pay(1, NOW) == 2  # a second for the message, and one more
+    assert [budget.pay(1, NOW + second) for second in (2, 3, 4)] == [0, 0, 0]
+    assert budget.pay(2, NOW + 5) == 2
+
+
+def test_debt_of_one_segment_is_paid_off() -> None:
+    budget = MessageBudget(60, NOW)
+    wait = budget.pay(1000, NOW)
+    assert wait == 941
+    assert budget.pay(1, NOW + wait) == 0
+    assert budget.pay(1, NOW + wait) > 0
+
+
+def test_silence_saves_up_no_more_than_a_minute() -> None:
+    budget = MessageBudget(60, NOW)
+    assert budget.pay(60, NOW + 86_400) == 0
+    assert budget.pay(1, NOW + 86_400) > 0
+
+
+def test_budget_of_zero_is_no_limit() -> None:
+    budget = MessageBudget(0, NOW)
+    assert not any(budget.pay(10**9, NOW) for _ in range(100))
+
+
+@given(
+    per_minute=st.integers(1, 600),
+    pays=st.lists(st.tuples(st.integers(1, 100), st.floats(0, 90)), max_size=60),
+)
+def test_who_waits_as_told_says_no_more_than_the_limit(
+    per_minute: int, pays: list[tuple[int, float]]
+) -> None:
+    budget = MessageBudget(per_minute, NOW)
+    now, said, largest = NOW, 0, 0
+    for count, pause in pays:
+        said += count
+        largest = max(largest, count)
+        now += budget.pay(count, now)
+        assert said <= per_minute + (now - NOW) * per_minute / 60 + largest
+        now += pause
+
+
+@given(per_minute=st.integers(1, 600), counts=st.lists(st.integers(1, 100), max_size=40))
+def test_debt_is_paid_off_after_the_wait_and_not_long_before(
+    per_minute: int, counts: list[int]
+) -> None:
+    budget = MessageBudget(per_minute, NOW)
+    now = NOW
+    for count in counts:
+        wait = budget.pay(count, now)
+        if wait:
+            assert wait > 1
+            assert budget.pay(0, now + wait - 1.001) > 0
+            now += wait
+            assert budget.pay(0, now) == 0

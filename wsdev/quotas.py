@@ -34,7 +34,12 @@ class MessageBudget:
         self._since = now
 
     def pay(self, count: int, now: float) -> float:
-        """Pay for messages that came: 0, or in debt the seconds until one more may come."""
+        """Pay for messages that came.
+
+        Returns:
+            0, or the seconds until the debt is paid off and one more, so that not each message
+            waits by itself.
+        """
         if not self._per_second:
             return 0.0
         refilled = self._left + (now - self._since) * self._per_second
