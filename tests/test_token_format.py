@@ -11,7 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wsdev.errors import MistypedToken
-from wsdev.token_format import ParsedToken, fingerprint, new_token, parse_token
+from wsdev.token_format import (
+    ParsedToken,
+    fingerprint,
+    new_token,
+    parse_token,
+    without_tokens,
+)
 
 BASE62 = string.digits + string.ascii_uppercase + string.ascii_lowercase
 
@@ -131,3 +137,42 @@ def test_repr_hides_the_text() -> None:
 def test_fingerprint_is_sha256_of_the_ascii_bytes() -> None:
     token = new_token("pico", bytes)
     assert fingerprint(token) == hashlib.sha256(token.encode("ascii")).digest()
+
+
+# Tokens in other texts
+
+
+@given(token=tokens(), before=st.text(), after=st.text(st.characters(exclude_characters="_-")))
+def test_no_token_is_left_in_a_text(token: str, before: str, after: str) -> None:
+    shown = without_tokens(before + token + after)
+    assert token not in shown
+    assert token[-20:] not in shown.replace(before, "").replace(after, "")
+
+
+def test_what_stands_around_a_token_stays() -> None:
+    token = new_token("pico")
+    assert without_tokens(f'{{"token":"{token}"}}') == '{"token":"wsd_…"}'
+    assert without_tokens(f"a {token}, {token}.") == "a wsd_…, wsd_…."
+
+
+def test_mistyped_and_cut_tokens_are_taken_out_too() -> None:
+    token = new_token("pico")
+    for wrong in (token[:-5], token + "x", token.replace("pico", "Pico"), token[:16]):
+        assert without_tokens(wrong) == "wsd_…"
+
+
+@pytest.mark.parametrize(
+    "text", ["", "wsd_", "wsd_pico", "wsd_pico_ab", "WSD_pico_0123456789", "ws d_pico_0123456789"]
+)
+def test_text_without_tokens_stays_as_it_is(text: str) -> None:
+    assert without_tokens(text) == text
+
+
+@given(st.text())
+def test_text_that_was_cleaned_is_clean(text: str) -> None:
+    assert without_tokens(without_tokens(text)) == without_tokens(text)
+
+
+def test_hostile_text_is_cleaned_in_one_pass() -> None:
+    assert without_tokens("wsd_" * 100_000) == "wsd_…"
+    assert without_tokens("wsd_a " * 100_000) == "wsd_a " * 100_000
