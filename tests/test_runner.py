@@ -13,14 +13,27 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 import trustme
 from gateway_process import PATIENCE, GatewayProcess, running_gateway
-from harness import Clock, bearer, captured_log, head, text_frame, upgrade_head
+from harness import (
+    Clock,
+    LogLines,
+    bearer,
+    captured_log,
+    head,
+    held_journal,
+    text_frame,
+    upgrade_head,
+)
+from journal_bench import JPEG, PICTURE, a_refusal, rows, start_of
 
 from wsdev.errors import ExitCode
 from wsdev.interfaces import listen
-from wsdev.runner import banner, log_loop_fault
+from wsdev.journal import Journal
+from wsdev.metrics import Metrics
+from wsdev.runner import banner, log_loop_fault, recording
 from wsdev.settings import load
 from wsdev.token_file import FILE_NAME
 from wsdev.tokens import TokenBook
@@ -310,3 +323,98 @@ def test_banner_shows_no_token(tmp_path: Path) -> None:
         _, token = book.create("pico")
     with shown(tmp_path, HOME, public_tokens="open") as (text, _):
         assert token not in text
+
+
+# The journal and the metrics
+
+
+@contextmanager
+def recorded(folder: Path, **flags: Any) -> Iterator[tuple[Journal, LogLines]]:
+    """The journal as the gateway has it for as long as it runs, and what is logged of it."""
+    settings = load(flags, {})
+    with captured_log() as lines, recording(settings, folder, Metrics()) as journal:
+        yield journal, lines
+
+
+async def test_journal_that_is_as_it_should_be_is_not_worth_a_line(tmp_path: Path) -> None:
+    for _ in range(2):
+        with recorded(tmp_path) as (journal, lines):
+            journal.start(asyncio.get_running_loop().call_soon_threadsafe)
+        assert lines.lines == []
+
+
+def test_file_in_the_journals_place_is_told_with_its_new_name(tmp_path: Path) -> None:
+    (tmp_path / "journal.db").write_text("dear diary")
+    with recorded(tmp_path) as (_, lines):
+        (line,) = lines.all("journal_set_aside", level="warning")
+    assert Path(line["kept_as"]).read_text() == "dear diary"
+    assert str(tmp_path / "journal.db") in line["cause"]
+
+
+def test_sessions_that_a_crash_left_open_are_told(tmp_path: Path) -> None:
+    with recorded(tmp_path) as (journal, _):
+        for number in range(3):
+            journal.start_session(start_of(f"d{number}"))
+    with recorded(tmp_path) as (_, lines):
+        assert lines.all("lost_with_the_server", sessions=3, level="warning")
+
+
+async def test_what_the_disk_did_not_take_is_told_at_the_end(tmp_path: Path) -> None:
+    with contextlib.ExitStack() as gateway, contextlib.ExitStack() as other_program:
+        journal, lines = gateway.enter_context(recorded(tmp_path))
+        journal.start(asyncio.get_running_loop().call_soon_threadsafe)
+        other_program.enter_context(held_journal(tmp_path))
+        journal.refuse(a_refusal())
+        gateway.close()
+    # The refusal and the end of the run.
+    (line,) = lines.all("not_recorded", rows=2, level="error")
+    assert "another process is writing" in line["cause"]
+
+
+def test_pictures_and_bounds_are_those_of_the_settings(tmp_path: Path) -> None:
+    with recorded(tmp_path, record_pictures="1", journal_sync="normal") as (journal, _):
+        key = journal.start_session(start_of("porch"))
+        for _ in range(2):
+            journal.record(key, PICTURE, JPEG, None, None)
+    query = "SELECT count(*) FROM messages WHERE picture IS NOT NULL"
+    assert rows(tmp_path, query) == [(2,)]
+
+
+def test_port_of_the_metrics_in_use_is_told_and_the_journal_ended_well(tmp_path: Path) -> None:
+    with closing(socket.create_server(("127.0.0.1", 0))) as other:
+        port = other.getsockname()[1]
+        result = start("--port", 0, "--state", tmp_path, "--metrics-port", port)
+    check_failure(result, ExitCode.ADDRESS_IN_USE, str(port), "--metrics-port")
+    assert rows(tmp_path, "SELECT how FROM runs") == [("stopped",)]
+
+
+def test_metrics_are_served_where_the_log_says(tmp_path: Path) -> None:
+    with (
+        running_gateway(tmp_path, "--metrics-port", "0") as gateway,
+        device(gateway, "pico", "kitchen") as pico,
+    ):
+        pico.sendall(text_frame({"type": "telemetry", "data": {}, "id": 1}))
+        assert b'{"type":"ack","id":1}' in pico.recv(1024)
+        url = gateway.wait_for_log("metrics")["url"]
+        text = httpx.get(url, trust_env=False, timeout=PATIENCE).text
+        for line in (
+            'wsdev_connected_devices{device_class="pico"} 1.0',
+            'wsdev_messages_total{direction="in"} 2.0',
+            "wsdev_journal_degraded 0.0",
+        ):
+            assert line in text.splitlines()
+        assert re.search(r"^wsdev_journal_rows_total [1-9]", text, re.MULTILINE)
+        assert gateway.tokens["pico"] not in text
+
+
+def test_acknowledged_message_is_on_disk_when_the_gateway_has_stopped(tmp_path: Path) -> None:
+    with running_gateway(tmp_path) as gateway, device(gateway, "pico", "kitchen") as pico:
+        pico.sendall(text_frame({"type": "telemetry", "data": {}, "id": 1}))
+        assert b'{"type":"ack","id":1}' in pico.recv(1024)
+        gateway.terminate()
+        pico.recv(1024)
+        pico.close()
+        assert gateway.wait() == 0
+    assert rows(tmp_path, "SELECT id FROM messages WHERE id IS NOT NULL") == [(1,)]
+    assert rows(tmp_path, "SELECT device, code FROM sessions") == [("kitchen", 1012)]
+    assert rows(tmp_path, "SELECT how FROM runs") == [("stopped",)]
