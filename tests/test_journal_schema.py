@@ -199,6 +199,15 @@ def as_empty_of_another_program(path: Path) -> None:
     edit(path, "VACUUM")
 
 
+def as_one_that_gives_room_back(path: Path) -> None:
+    edit(path, "PRAGMA auto_vacuum = INCREMENTAL", "CREATE TABLE theirs (x)")
+
+
+def as_nothing_with_a_wal(path: Path) -> None:
+    path.touch()
+    path.with_name("journal.db-wal").write_bytes(b"whose is it?" * 1000)
+
+
 def as_half_of_a_journal(path: Path) -> None:
     make(path)
     os.truncate(path, path.stat().st_size // 2)
@@ -230,6 +239,8 @@ WAYS: list[tuple[Callable[[Path], None], str]] = [
     (as_another_program, "foreign"),
     (as_nobody, "foreign"),
     (as_empty_of_another_program, "foreign"),
+    (as_one_that_gives_room_back, "foreign"),
+    (as_nothing_with_a_wal, "damaged"),
     (as_half_of_a_journal, "damaged"),
     (as_overwritten_in_the_middle, "damaged"),
     (as_version_zero, "damaged"),

@@ -115,6 +115,22 @@ def test_any_other_trouble_keeps_sqlites_words(path: Path) -> None:
     assert "disk" in error.hint
 
 
+def test_trouble_where_there_is_no_room_is_a_full_disk() -> None:
+    error = explanation(Path("/proc/diary.db"), of_code(sqlite3.SQLITE_IOERR))
+    assert error.code == "full"  # the kernel's own folders have no room ever
+
+
+def test_trouble_in_a_folder_that_is_gone_is_not_taken_for_a_full_disk(path: Path) -> None:
+    gone = path / "diary.db"
+    assert explanation(gone, of_code(sqlite3.SQLITE_IOERR)).code == "journal"
+
+
+def test_text_that_python_cannot_decode_is_damage(path: Path) -> None:
+    with database(path) as db:
+        error = told(path, db.execute("SELECT CAST(x'ff' AS TEXT)").fetchone)
+    assert error.code == "damaged"
+
+
 def test_error_of_the_system_without_words_has_its_kind(path: Path) -> None:
     assert "TimeoutError" in explanation(path, TimeoutError()).cause
     full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
