@@ -90,6 +90,22 @@ def test_group_is_bounded(tmp_path: Path) -> None:
     assert hears.ids == list(range(3 * GROUP_ROWS))
 
 
+def test_groups_are_few_while_more_and_more_comes(tmp_path: Path) -> None:
+    groups: list[int] = []
+    said = 0
+    with writing(tmp_path, on_commit=lambda _, rows: groups.append(rows)) as (journal, loop):
+        key, hears = journal.start_session(start_of()), Listener()
+        pause = threading.Event()
+        while len(groups) < 20:
+            for _ in range(20):
+                say(journal, key, hears, said)
+                said += 1
+            pause.wait(0.001)  # as bytes come from a network: a little, again and again
+        loop.run_until(lambda: len(hears.ids) == said)
+    assert hears.ids == list(range(said))
+    assert said / len(groups) > 10
+
+
 def test_commits_are_timed(tmp_path: Path) -> None:
     seconds: list[float] = []
     with writing(tmp_path, on_commit=lambda took, _: seconds.append(took)) as (journal, loop):
