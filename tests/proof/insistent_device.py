@@ -19,7 +19,7 @@ from wsdev.protocol import ESP32CAM, PICO, Ack, DeviceClass
 from wsdev.session import SessionPolicy
 from wsdev.urls import GatewayAddress
 
-PATIENCE = 15.0
+PATIENCE = 60.0
 """Seconds after which something has failed; a machine under load is slow, not wrong."""
 
 ACKNOWLEDGED = ("telemetry", "sensor_data", "heartbeat", "status", "test", "log")

@@ -62,7 +62,8 @@ def test_full_disk_stops_the_acks_and_nothing_else(disk: SmallDisk, tmp_path: Pa
             trouble = await asyncio.to_thread(gateway.wait_for_log, "journal_trouble")
             status, told = await health(gateway.port)
             assert (status, told["status"]) == (503, "degraded")
-            assert told["reason"] == trouble["cause"]
+            assert trouble["cause"].endswith("journal.db is full")
+            assert told["reason"].endswith("journal.db is full")
             async with Pinger.connected(address_of(gateway.port)) as pinger:
                 before = cpu_seconds(gateway.pid)
                 await pinger.ping_for(WATCHED)

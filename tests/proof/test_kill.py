@@ -35,6 +35,9 @@ FAST = ("--log-level", "warning", "--limit", "messages_per_minute=0")
 LAST_ROUND = 300
 """Messages that each device sends once nobody kills any more."""
 
+MORE_THAN_FIT = 6000
+"""Messages that take more than the smallest journal."""
+
 START_UP = 1.0
 """Seconds within which a gateway starts, more or less: a kill before that is one of a start."""
 
@@ -143,6 +146,9 @@ def test_a_kill_loses_nothing_with_the_sync_of_sd_cards_either(tmp_path: Path) -
 def test_only_the_oldest_is_gone_when_a_full_journal_is_killed(tmp_path: Path) -> None:
     fleet = made_fleet(sent_again=0)  # what is gone is not known any more
     options = ("--journal-max", "1MB", "--record-pictures", "5")
+    with starting_gateway(tmp_path, *FAST, *options) as gateway:
+        gateway.wait_until_ready()
+        asyncio.run(talk_all(fleet[2:3], gateway.port, more=MORE_THAN_FIT))
     killed_again_and_again(tmp_path, fleet, max(4, KILLS // 5), *options, whole=False)
     with opened(tmp_path) as db:
         check_integrity(db)
