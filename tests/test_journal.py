@@ -33,10 +33,11 @@ from journal_bench import (
     writing,
 )
 
+from wsdev import journal_schema
 from wsdev.errors import LocalError, StateFolderError
 from wsdev.journal import GROUP_ROWS, FileJournal
 from wsdev.journal_group import SessionKey
-from wsdev.journal_schema import FILE_NAME, PICTURES_FOLDER
+from wsdev.journal_schema import FILE_NAME, PICTURES_FOLDER, suspicion
 from wsdev.limits import Limits
 from wsdev.picture_store import picture_name
 from wsdev.protocol import MessageId
@@ -174,7 +175,7 @@ def test_numbers_go_on_after_a_restart(tmp_path: Path) -> None:
     for number in range(3):
         with writing(tmp_path) as (journal, _):
             assert journal.set_aside is None
-            assert journal.recovered.sessions == 0
+            assert journal.lost_sessions == 0
             key = journal.start_session(start_of(session=f"s{number}"))
             say(journal, key, Listener(), number)
             journal.end_session(key, an_end())
@@ -190,7 +191,7 @@ def test_sessions_without_an_end_are_lost_with_their_server(tmp_path: Path) -> N
             say(journal, journal.start_session(start_of(device)), Listener(), 1)
     clock.milliseconds += 86_400_000
     with writing(tmp_path, wall_clock=clock) as (journal, _):
-        assert journal.recovered.sessions == 2
+        assert journal.lost_sessions == 2
     query = "SELECT ended, closed_by, reason, last_message FROM sessions ORDER BY sequence"
     assert rows(tmp_path, query) == [
         (NOW, "lost", "lost with the server", 3), (NOW, "lost", "lost with the server", 5)
@@ -294,7 +295,7 @@ def test_close_gives_up_on_a_disk_that_takes_nothing_and_says_how_much(tmp_path:
     assert journal.trouble
     assert bodies(tmp_path) == []
     with writing(tmp_path) as (after, _):
-        assert after.recovered.sessions == 1
+        assert after.lost_sessions == 1
 
 
 def test_close_has_no_more_patience_than_it_is_given(tmp_path: Path) -> None:
@@ -310,6 +311,50 @@ def test_close_has_no_more_patience_than_it_is_given(tmp_path: Path) -> None:
 def is_full(journal: FileJournal) -> bool:
     """Asked anew: it changes in another thread."""
     return journal.is_full
+
+
+def large_and_damaged(folder: Path, monkeypatch: pytest.MonkeyPatch, *pages: int) -> bytes:
+    """A journal that passes for one too large to be looked through, with pages of rubbish."""
+    with writing(folder) as (journal, loop):
+        key, hears = journal.start_session(start_of()), Listener()
+        for number in range(3000):
+            say(journal, key, hears, number)
+        loop.run_until_recorded(journal)
+        journal.end_session(key, an_end())
+    path = folder / FILE_NAME
+    monkeypatch.setattr(journal_schema, "CHECKED_WHOLE", 0)
+    content = bytearray(path.read_bytes())
+    for page in pages or range(20, len(content) // 4096):
+        content[page * 4096 : (page + 1) * 4096] = os.urandom(4096)
+    path.write_bytes(content)
+    return bytes(content)
+
+
+def is_set_aside_by_the_next_start(folder: Path, content: bytes) -> bool:
+    with writing(folder) as (journal, loop):
+        assert not suspicion(folder / FILE_NAME).exists()
+        say(journal, journal.start_session(start_of()), Listener(), 1)
+        loop.run_until_recorded(journal)
+        aside = journal.set_aside
+    return aside is not None and aside.kept_as.read_bytes() == content
+
+
+def test_large_journal_that_shows_its_damage_at_the_start_is_set_aside(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = large_and_damaged(tmp_path, monkeypatch)
+    assert is_set_aside_by_the_next_start(tmp_path, content)
+
+
+def test_damage_that_is_met_in_a_large_journal_is_mended_by_the_next_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    large_and_damaged(tmp_path, monkeypatch, 20, 21, 22)
+    with writing(tmp_path, wall_clock=Clock(NOW + 10_000), keep=1) as (journal, _):
+        assert journal.set_aside is None
+        wait_until(lambda: "damaged" in journal.trouble)
+    content = (tmp_path / FILE_NAME).read_bytes()
+    assert is_set_aside_by_the_next_start(tmp_path, content)
 
 
 def test_full_journal_says_so_and_leaves_refusals_out(tmp_path: Path) -> None:

@@ -8,41 +8,17 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from journal_bench import NOW, OTHER, TELEMETRY, a_refusal, an_end, held_file, rows, start_of
+from journal_bench import NOW, OTHER, a_refusal, an_end, held_file, rows, start_of
 
 from wsdev.errors import JournalError
-from wsdev.journal_file import JournalFile, Recovered
+from wsdev.journal_file import JournalFile
 from wsdev.journal_schema import FILE_NAME
-from wsdev.resends import MOST
 
 
 @pytest.fixture
 def file(tmp_path: Path) -> Iterator[JournalFile]:
     with closing(JournalFile(tmp_path)) as file:
         yield file
-
-
-def text_of(number: int) -> str:
-    return f'{{"type":"telemetry","data":{{}},"id":{number}}}'
-
-
-def add_session(
-    file: JournalFile, sequence: int, device: str, numbers: list[int], *, ended: bool = True
-) -> None:
-    """A session whose messages have these sequence numbers, and say them."""
-    with file.writing():
-        file.start_session(sequence, NOW, start_of(device))
-        file.add_messages([(n, sequence, NOW, TELEMETRY, n, text_of(n)) for n in numbers])
-        if ended:
-            end_at = max([sequence, *numbers]) + 1
-            file.end_session(sequence, end_at, NOW, an_end(), numbers[-1] if numbers else None)
-
-
-def resendable(file: JournalFile, device: str, limit: int = MOST) -> list[int]:
-    """The numbers of the messages that are known."""
-    known = {hash(text_of(number)): number for number in range(1000)}
-    known |= {hash(text_of(number)): number for number in range(500_000, 501_000)}
-    return [known[key] for key in file.resendable(device, limit)]
 
 
 # Transactions
@@ -197,10 +173,10 @@ def test_block_is_gone_on_with_after_a_restart(tmp_path: Path) -> None:
 
 def test_nothing_is_lost_after_a_clean_end(file: JournalFile) -> None:
     with file.writing():
-        assert file.lose_open(1) == Recovered(0, 0)
+        assert file.lose_open(1) == (1, 0)
         file.start_run(1, NOW, "1.0")
         file.end_run(2, NOW, "stopped")
-        assert file.lose_open(3) == Recovered(0, 0)
+        assert file.lose_open(3) == (3, 0)
 
 
 def test_open_sessions_and_the_run_end_at_the_time_of_the_last_thing(
@@ -216,7 +192,7 @@ def test_open_sessions_and_the_run_end_at_the_time_of_the_last_thing(
         file.end_session(5, 8, NOW + 4, an_end(), None)
         file.mark_times(1, 8, NOW, NOW + 10)
     with file.writing():
-        assert file.lose_open(9) == Recovered(3, 4)
+        assert file.lose_open(9) == (13, 3)
     query = "SELECT sequence, end_sequence, ended, closed_by, reason, last_message FROM sessions"
     assert rows(tmp_path, query) == [
         (2, 9, NOW + 10, "lost", "lost with the server", 7),
@@ -232,7 +208,7 @@ def test_run_that_was_lost_without_sessions_ends_too(file: JournalFile, tmp_path
     with file.writing():
         file.start_run(1, NOW, "1.0")
         file.mark_times(1, 1, NOW, NOW)
-        assert file.lose_open(2) == Recovered(0, 1)
+        assert file.lose_open(2) == (3, 0)
     assert rows(tmp_path, "SELECT end_sequence, how FROM runs") == [(2, "lost")]
 
 
@@ -242,61 +218,6 @@ def test_camera_of_a_picture_is_known(file: JournalFile) -> None:
         file.add_message((2, 1, NOW, 13, None, None), 9, b"digest", "2.jpg")
         file.add_message((3, 1, NOW, 13, None, None), 9, b"digest", None)
     assert [file.camera_of(number) for number in (1, 2, 3, 4)] == [None, "porch", None, None]
-
-
-# What may be sent again
-
-
-def test_latest_acknowledged_messages_of_a_device_are_known(file: JournalFile) -> None:
-    add_session(file, 1, "kitchen", [2, 3, 4])
-    add_session(file, 10, "porch", [11])
-    add_session(file, 20, "kitchen", [21, 22])
-    add_session(file, 30, "kitchen", [])
-    assert resendable(file, "kitchen") == [2, 3, 4, 21, 22]
-    assert resendable(file, "porch") == [11]
-    assert resendable(file, "nobody") == []
-    assert resendable(file, "kitchen", 3) == [4, 21, 22]
-    assert resendable(file, "kitchen", 2) == [21, 22]
-
-
-def test_what_is_not_acknowledged_is_not_among_them(file: JournalFile) -> None:
-    with file.writing():
-        file.start_session(1, NOW, start_of("kitchen"))
-        file.add_messages([
-            (2, 1, NOW, OTHER, 2, text_of(2)),
-            (3, 1, NOW, TELEMETRY, None, text_of(3)),
-            (4, 1, NOW, TELEMETRY, 4, text_of(4)),
-        ])  # fmt: skip
-        file.end_session(1, 5, NOW, an_end(), 4)
-    assert resendable(file, "kitchen") == [4]
-
-
-def test_session_that_ended_after_the_first_look_is_found(file: JournalFile) -> None:
-    assert resendable(file, "porch") == []
-    add_session(file, 1, "kitchen", [2, 3], ended=False)
-    assert resendable(file, "kitchen") == []
-    with file.writing():
-        file.end_session(1, 5, NOW, an_end(), 3)
-    assert resendable(file, "kitchen") == [2, 3]
-
-
-def test_session_from_before_the_tail_is_looked_up(file: JournalFile) -> None:
-    add_session(file, 1, "kitchen", [2, 3])
-    add_session(file, 499_000, "porch", [500_000])
-    add_session(file, 500_002, "kitchen", [500_003])
-    assert resendable(file, "kitchen") == [2, 3, 500_003]
-    assert resendable(file, "porch") == [500_000]
-
-
-def test_search_in_long_sessions_is_bounded(file: JournalFile) -> None:
-    add_session(file, 1, "kitchen", [2, 500_000])
-    assert resendable(file, "kitchen") == [500_000]
-    with file.writing():
-        for number in range(5):
-            sequence = 700_000 + 30_000 * number
-            file.start_session(sequence, NOW, start_of("kitchen"))
-            file.end_session(sequence, sequence + 25_000, NOW, an_end(), sequence + 20_000)
-    assert resendable(file, "kitchen") == []
 
 
 # Keeping it small
@@ -312,12 +233,24 @@ def fill(file: JournalFile, count: int, start: int = 1) -> None:
             file.mark_times(first, min(first + 999, start + count - 1), NOW, NOW + first)
 
 
+def test_rows_from_a_clock_that_was_ahead_are_as_old_as_those_after_them(
+    file: JournalFile,
+) -> None:
+    year = 365 * 86_400_000
+    with file.writing():
+        file.mark_times(1, 1000, NOW + year, NOW + year)
+        file.mark_times(1001, 2000, NOW + 1, NOW + 2)
+    assert file.oldest_block(NOW + 10) == (1001, NOW + 2)
+    assert file.oldest_block(NOW) == (1001, None)
+    assert file.oldest_block(NOW + year) == (1001, NOW + year)
+
+
 def test_only_block_is_not_the_oldest(file: JournalFile) -> None:
-    assert file.oldest_block() is None
+    assert file.oldest_block(NOW + 10) is None
     fill(file, 1000)
-    assert file.oldest_block() is None
+    assert file.oldest_block(NOW + 10) is None
     fill(file, 1000, 1001)
-    assert file.oldest_block() == (1001, NOW + 1)
+    assert file.oldest_block(NOW + 10) == (1001, NOW + 1)
 
 
 def test_oldest_messages_go_first_and_so_many_at_once(file: JournalFile, tmp_path: Path) -> None:

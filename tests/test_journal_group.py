@@ -40,7 +40,7 @@ class Bench:
         self.folder = folder
         self.file = JournalFile(folder)
         self.pictures = PictureStore(folder / "pictures", kept, self.file.camera_of)
-        self.windows = ResendWindows(lambda device: self.file.resendable(device, MOST))
+        self.windows = ResendWindows(lambda device: self.file.tail.resendable(device, MOST))
         self.sequence = self.file.last_sequence()
         self.record_bytes = record_bytes
 

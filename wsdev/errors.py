@@ -89,7 +89,7 @@ EXIT_CODE_MEANINGS: dict[ExitCode, str] = {
     ExitCode.CERTIFICATE: "serve: the certificate or key cannot be used",
     ExitCode.ALREADY_RUNNING: "serve: another gateway uses this state folder",
     ExitCode.TOKEN_BOOK: "the token book cannot be read or has no such entry",
-    ExitCode.JOURNAL: "the journal is missing, cannot be read, is a newer wsdev's, or has no such entry",
+    ExitCode.JOURNAL: "the journal cannot be read, is a newer wsdev's, or has no such entry",
     ExitCode.TOKEN_MISTYPED: "tokens check: mistyped or cut",
     ExitCode.TOKEN_UNKNOWN: "tokens check: well formed, but not in this book",
     ExitCode.TOKEN_RETIRED: "tokens check: revoked or retired",

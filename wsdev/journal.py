@@ -20,9 +20,9 @@ from typing import Final, Protocol, Self
 
 from wsdev import __version__
 from wsdev.errors import LocalError
-from wsdev.journal_file import JournalFile, Recovered
+from wsdev.journal_file import begin_run
 from wsdev.journal_group import Group, Happening, Message, Sender, SessionKey
-from wsdev.journal_schema import JOURNAL, PICTURES_FOLDER, SetAside
+from wsdev.journal_schema import JOURNAL, PICTURES_FOLDER, suspicion
 from wsdev.limits import Limits
 from wsdev.picture_store import PictureStore
 from wsdev.protocol import MessageId
@@ -116,7 +116,7 @@ class FileJournal:
 
     Attributes:
         set_aside: What was in the file's place, if it was no journal.
-        recovered: What an earlier run had left open.
+        lost_sessions: How many an earlier run had left open.
     """
 
     def __init__(
@@ -147,17 +147,17 @@ class FileJournal:
         self._limits = limits
         self._on_commit = on_commit
         self._on_step = on_step
-        self._file = JournalFile(folder, full_sync=full_sync)
-        self.set_aside: SetAside | None = self._file.set_aside
+        self._file, begun = begin_run(folder, self._now(), __version__, full_sync=full_sync)
+        self.set_aside = self._file.set_aside
+        self.lost_sessions = begun.lost_sessions
+        self._sequence = begun.sequence
         with contextlib.ExitStack() as undo, JOURNAL.explained(self._file.path):
             undo.callback(self._file.close)
-            self._sequence = self._file.last_sequence()
-            self.recovered = self._start_run()
             store = PictureStore(folder / PICTURES_FOLDER, pictures, self._file.camera_of)
             undo.pop_all()
         self._pictures = store
         self._retention = Retention(self._file, store, keep=keep, most=most, clock=time.monotonic)
-        self._windows = ResendWindows(lambda name: self._file.resendable(name, MOST))
+        self._windows = ResendWindows(lambda name: self._file.tail.resendable(name, MOST))
         self._rows = self._bytes = self._left_out = 0
         self._queue: deque[Message | Happening] = deque()
         self._in_hand = 0
@@ -168,15 +168,6 @@ class FileJournal:
         self._recording_trouble = self._keeping_trouble = ""
         self._notify: Notify | None = None
         self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
-
-    def _start_run(self) -> Recovered:
-        when = self._now()
-        with self._file.writing():
-            recovered = self._file.lose_open(self._sequence + 1)
-            self._sequence += recovered.rows + 1
-            self._file.start_run(self._sequence, when, __version__)
-            self._file.mark_times(self._sequence, self._sequence, when, when)
-        return recovered
 
     def start(self, notify: Notify) -> Self:
         """Begin to write."""
@@ -334,7 +325,7 @@ class FileJournal:
             except Exception as fault:
                 if isinstance(fault, LocalError) and fault.code != "unfit":
                     group.undo()
-                    self._recording_trouble = fault.cause
+                    self._recording_trouble = self._noted(fault)
                 elif len(things) > 1:
                     group.undo()
                     return all(self._commit([thing]) for thing in things)
@@ -354,6 +345,12 @@ class FileJournal:
         self._sequence = group.sequence
         self._tell(self._settle, len(things), group)
         return True
+
+    def _noted(self, fault: LocalError) -> str:
+        """The cause; the next start looks for the damage that was met here."""
+        if fault.code == "damaged":
+            suspicion(self._file.path).touch(0o600)
+        return fault.cause
 
     def _write(self, group: Group, things: list[Message | Happening]) -> None:
         with JOURNAL.explained(self._file.path):
@@ -383,7 +380,7 @@ class FileJournal:
         except Exception as fault:
             self._housework = False
             if isinstance(fault, LocalError):
-                self._keeping_trouble = fault.cause
+                self._keeping_trouble = self._noted(fault)
             elif not self._keeping_trouble:
                 self._keeping_trouble = "what is old cannot be deleted: see the log"
                 self._raise_on_loop(fault)

@@ -12,9 +12,11 @@ from itertools import chain
 from pathlib import Path
 from typing import Final
 
-from wsdev.journal_schema import FILE_NAME, JOURNAL, SetAside, open_for_writing
+from wsdev.errors import LocalError
+from wsdev.journal_schema import FILE_NAME, JOURNAL, SetAside, open_for_writing, suspicion
+from wsdev.journal_tail import TAIL, JournalTail
 from wsdev.protocol import MessageId
-from wsdev.records import ACKNOWLEDGED, Refusal, SessionEnd, SessionStart
+from wsdev.records import Refusal, SessionEnd, SessionStart
 
 PlainRow = tuple[int, int, int, int, MessageId | None, str]
 """A message that is whole in its body: sequence, session, time, kind, id, body."""
@@ -27,19 +29,6 @@ _BLOCK: Final = 1000
 """Sequence numbers in a block: what a search by time looks at too much, and retention keeps."""
 
 _WAL_LEFT: Final = 16 * 1024 * 1024
-_TAIL: Final = 100_000
-"""Rows at the end that are looked through at a start: a third of a second."""
-
-_TAIL_OF_SESSION: Final = 20_000
-"""Rows before a session's last message that are looked through for what may be sent again."""
-
-_TAIL_OF_DEVICE: Final = 4 * _TAIL_OF_SESSION
-_SESSIONS_OF_DEVICE: Final = 256
-"""The same for all its sessions. A gateway that is killed over and over, or a bad radio, leaves
-many that hold next to nothing."""
-
-
-_RESENDABLE: Final = f"AND id IS NOT NULL AND kind IN ({', '.join(map(str, ACKNOWLEDGED))})"
 
 
 def _insert(rows: int) -> str:
@@ -53,11 +42,11 @@ _INSERT_ONE: Final = _insert(1)
 
 
 @dataclass(frozen=True, slots=True)
-class Recovered:
-    """What an earlier run left open: how many sessions, and the numbers that their ends took."""
+class Begun:
+    """A run has begun: the number that it took, and how many sessions the last one left open."""
 
-    sessions: int
-    rows: int
+    sequence: int
+    lost_sessions: int
 
 
 class JournalFile:
@@ -77,7 +66,7 @@ class JournalFile:
         self.path = folder / FILE_NAME
         self._db, self.set_aside = open_for_writing(self.path)
         self._block: int | None = None
-        self._tail: tuple[int, int, dict[int, list[int]]] | None = None
+        self.tail = JournalTail(self._db, self.path)
         with JOURNAL.explained(self.path):
             self._db.execute(f"PRAGMA synchronous = {'FULL' if full_sync else 'NORMAL'}")
             self._db.execute(f"PRAGMA journal_size_limit = {_WAL_LEFT}")
@@ -113,6 +102,15 @@ class JournalFile:
                 for column, table in columns
             ]
         return max((value for value in values if value is not None), default=0)
+
+    def begin_run(self, when: int, version: str) -> Begun:
+        """End what a crash left open, and begin a run of the gateway."""
+        sequence = self.last_sequence() + 1
+        with self.writing():
+            sequence, lost = self.lose_open(sequence)
+            self.start_run(sequence, when, version)
+            self.mark_times(sequence, sequence, when, when)
+        return Begun(sequence, lost)
 
     # Only inside `writing`.
 
@@ -215,8 +213,11 @@ class JournalFile:
 
     # After a crash
 
-    def lose_open(self, first_sequence: int) -> Recovered:
+    def lose_open(self, first_sequence: int) -> tuple[int, int]:
         """End the sessions and the run that a crash left open, from ``first_sequence`` on.
+
+        Returns:
+            The next free number, and how many sessions were open.
 
         They end at the time of the last thing recorded: nobody knows better.
         """
@@ -227,14 +228,14 @@ class JournalFile:
             "SELECT count(*) FROM runs WHERE end_sequence IS NULL"
         ).fetchone()
         if not open_ones and not open_runs:
-            return Recovered(0, 0)
+            return first_sequence, 0
         (lost_at,) = self._db.execute(
             "SELECT max(latest) FROM blocks WHERE sequence = (SELECT max(sequence) FROM blocks)"
         ).fetchone()
         last_messages = dict(
             self._db.execute(
                 "SELECT session, max(sequence) FROM messages WHERE sequence > ? GROUP BY session",
-                (first_sequence - _TAIL,),
+                (first_sequence - TAIL,),
             )
         )
         self._db.executemany(
@@ -246,7 +247,7 @@ class JournalFile:
             ],
         )
         self.end_run(first_sequence + len(open_ones), lost_at, "lost")
-        return Recovered(len(open_ones), len(open_ones) + 1)
+        return first_sequence + len(open_ones) + 1, len(open_ones)
 
     def camera_of(self, sequence: int) -> str | None:
         """The device whose picture is in the row of that number."""
@@ -258,54 +259,6 @@ class JournalFile:
             ).fetchone()
         return None if row is None else str(row[0])
 
-    def resendable(self, device: str, limit: int) -> list[int]:
-        """Hashes of the latest messages of a device that were acknowledged, oldest first."""
-        if self._tail is None:
-            self._tail = self._read_tail()
-        start, end, tail = self._tail
-        found: list[int] = []
-        looked_through = 0
-        with JOURNAL.explained(self.path):
-            sessions = self._db.execute(
-                "SELECT sequence, last_message FROM sessions WHERE device = ?"
-                " AND last_message IS NOT NULL ORDER BY sequence DESC LIMIT ?",
-                (device, _SESSIONS_OF_DEVICE),
-            ).fetchall()
-            for session, last in sessions:
-                first = max(session, last - _TAIL_OF_SESSION)
-                if start < first and last <= end:
-                    found += reversed(tail.get(session, []))
-                else:
-                    found += self._hashes(session, first, last)
-                    looked_through += last - first
-                if len(found) >= limit or looked_through >= _TAIL_OF_DEVICE:
-                    break
-        return found[:limit][::-1]
-
-    def _hashes(self, session: int, first: int, last: int) -> list[int]:
-        """Of a session's acknowledged messages, the latest first."""
-        rows = self._db.execute(
-            "SELECT body FROM messages WHERE sequence BETWEEN ? AND ? AND session = ?"
-            f" {_RESENDABLE} ORDER BY sequence DESC",
-            (first, last, session),
-        )
-        return [hash(body) for (body,) in rows]
-
-    def _read_tail(self) -> tuple[int, int, dict[int, list[int]]]:
-        """Where the tail begins and ends, and its hashes by session: one look for a whole fleet."""
-        end = self.last_sequence()
-        start = end - _TAIL
-        tail: dict[int, list[int]] = {}
-        with JOURNAL.explained(self.path):
-            rows = self._db.execute(
-                f"SELECT session, body FROM messages WHERE sequence > ? {_RESENDABLE}"
-                " ORDER BY sequence",
-                (start,),
-            )
-            for session, body in rows:
-                tail.setdefault(session, []).append(hash(body))
-        return start, end, tail
-
     # Keeping it small
 
     def used_bytes(self) -> int:
@@ -316,13 +269,23 @@ class JournalFile:
         """Pages of the file that are free, and all."""
         return self._number("freelist_count"), self._number("page_count")
 
-    def oldest_block(self) -> tuple[int, int] | None:
-        """Where the oldest block of rows ends, and its latest time; None if it is the only one."""
+    def oldest_block(self, when: int) -> tuple[int, int | None] | None:
+        """Where the oldest block of rows ends, and its latest time; None if it is the only one.
+
+        Args:
+            when: Now. A block from after it was written while the clock was ahead: it is taken to
+                be as old as the next one that was not, or of no age if there is none.
+        """
         with JOURNAL.explained(self.path):
             blocks = self._db.execute(
-                "SELECT sequence, latest FROM blocks ORDER BY sequence LIMIT 2"
+                "SELECT sequence FROM blocks ORDER BY sequence LIMIT 2"
             ).fetchall()
-        return (blocks[1][0], blocks[0][1]) if len(blocks) == 2 else None
+            latest = self._db.execute(
+                "SELECT latest FROM blocks WHERE latest <= ? ORDER BY sequence LIMIT 1", (when,)
+            ).fetchone()
+        if len(blocks) < 2:
+            return None
+        return blocks[1][0], None if latest is None else latest[0]
 
     def drop_before(self, sequence: int, limit: int) -> tuple[int, list[str]]:
         """Delete at most ``limit`` messages from before ``sequence``, the oldest first.
@@ -368,3 +331,26 @@ class JournalFile:
 
     def _page_size(self) -> int:
         return self._number("page_size")
+
+
+def begin_run(
+    folder: Path, when: int, version: str, *, full_sync: bool
+) -> tuple[JournalFile, Begun]:
+    """Open or make the journal, end what a crash left open, and begin a run of the gateway.
+
+    A file that is too large to be looked through at each start, and shows its damage now, is looked
+    through and set aside.
+
+    Raises:
+        JournalError, StateFolderError: as :func:`~wsdev.journal_schema.open_for_writing`.
+    """
+    file = JournalFile(folder, full_sync=full_sync)
+    try:
+        return file, file.begin_run(when, version)
+    except LocalError as error:
+        file.close()
+        if error.code != "damaged":
+            raise
+    suspicion(file.path).touch(0o600)
+    file = JournalFile(folder, full_sync=full_sync)
+    return file, file.begin_run(when, version)

@@ -147,6 +147,7 @@ def open_for_writing(
                 raise
             aside = _set_aside(path, error)
             db = _open(path, migrations)
+        suspicion(path).unlink(missing_ok=True)
         return db, aside
 
 
@@ -247,11 +248,19 @@ def _inspect(db: sqlite3.Connection, path: Path, newest: int) -> int:
         )
     if version < 1:
         raise JOURNAL.damaged(path)
-    if path.stat().st_size <= CHECKED_WHOLE:
+    if path.stat().st_size <= CHECKED_WHOLE or suspicion(path).exists():
         (verdict,) = db.execute("PRAGMA quick_check(1)").fetchone()
         if verdict != "ok":
             raise JOURNAL.damaged(path)
     return version
+
+
+def suspicion(path: Path) -> Path:
+    """A file beside the journal; while it is there, the journal is looked through at a start.
+
+    Made when damage is met in a journal that is too large to be looked through each time.
+    """
+    return path.with_name(f"{path.name}-suspect")
 
 
 def _is_half_made(db: sqlite3.Connection) -> bool:

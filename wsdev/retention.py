@@ -80,11 +80,11 @@ class Retention:
 
     def _due(self, when: int) -> int | None:
         """The sequence number before which all has to go now."""
-        oldest = self._file.oldest_block()
+        oldest = self._file.oldest_block(when)
         if oldest is None:
             return None
         end, latest = oldest
-        if self._keep and latest < when - self._keep * 1000:
+        if self._keep and latest is not None and latest < when - self._keep * 1000:
             return end
         if self._most:
             used = self._file.used_bytes() + self._pictures.bytes

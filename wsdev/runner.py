@@ -59,7 +59,7 @@ def recording(settings: ServeSettings, folder: Path, metrics: Metrics) -> Iterat
     )
     if (aside := journal.set_aside) is not None:
         logs.log(logging.WARNING, "journal_set_aside", cause=aside.cause, kept_as=aside.kept_as)
-    if lost := journal.recovered.sessions:
+    if lost := journal.lost_sessions:
         logs.log(logging.WARNING, "lost_with_the_server", sessions=lost)
     try:
         yield journal
