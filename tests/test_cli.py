@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import io
 import json
 import os
@@ -21,6 +22,7 @@ from typing import Any
 import pytest
 from fake_gateways import closed_port
 from gateway_process import GatewayProcess, running_gateway
+from made_journal import made_journal
 
 from wsdev import __version__
 from wsdev.cli import SUMMARIES, main
@@ -321,6 +323,58 @@ def test_second_gateway_on_one_state_folder_is_told(tmp_path: Path) -> None:
         serve_fails(
             ExitCode.ALREADY_RUNNING, "--host", "127.0.0.1", "--port", "0", "--state", str(state)
         )
+
+
+# Output that goes nowhere
+
+
+def into(out: str, *arguments: str) -> Done:
+    """Run a command whose standard output a shell puts there."""
+    command = [sys.executable, "-m", "wsdev", *arguments]
+    done = subprocess.run(
+        ["sh", "-c", f'"$@" {out}', "sh", *command],
+        env=environment(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+    return Done(arguments, done.returncode, "", done.stderr)
+
+
+PRINTING = [
+    ["--help"],
+    ["--version"],
+    ["tokens", "list"],
+    ["tokens", "list", "--json"],
+    ["logs", "-n", "all"],
+    ["logs", "-n", "all", "--json"],
+    ["journal", "stats"],
+    ["journal", "export"],
+]
+
+
+@pytest.mark.parametrize("command", PRINTING, ids=" ".join)
+def test_output_that_cannot_be_written_is_told(command: list[str], state: str) -> None:
+    with made_journal(Path(state)) as made:
+        made.messages(made.connect(), 1000)
+    run = functools.partial(into, ">/dev/full")
+    where = [] if command[0].startswith("-") else ["--state", state]
+    lines = fails(ExitCode.FAILED, *command, *where, run=run)
+    assert lines[0] == "wsdev: cannot write: No space left on device"
+
+
+def test_error_keeps_its_exit_code_when_nobody_reads(state: str) -> None:
+    for out in (">/dev/full", ">&-"):
+        done = into(out, "tokens", "check", "nonsense", "--state", state)
+        assert done.returncode == ExitCode.TOKEN_MISTYPED
+        assert len(done.stderr.splitlines()) == 2
+
+
+def test_closed_output_is_nothing_to_complain_of(state: str) -> None:
+    done = into(">&-", "tokens", "list", "--state", state)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 # The token book on the host

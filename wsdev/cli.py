@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import importlib
+import os
 import sys
 from typing import Annotated, Any, Final
 
@@ -75,13 +78,45 @@ def options(
 
 def main() -> None:
     """Run the CLI; an error of ours is one line with its remedy, and its own exit code."""
+    if sys.stdout is None:  # closed: who wants no output gets none
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+    code: Any = ExitCode.FAILED
+    try:
+        code = _run()
+        sys.stdout.flush()  # when Python does it at its end, a failure is a traceback
+    except OSError as exc:
+        if exc.errno not in _UNWRITABLE:
+            raise
+        _let_go_of_output()
+        if exc.errno == errno.EPIPE:  # nobody reads any more, and nobody has to be told
+            sys.exit(code)
+        typer.echo(f"wsdev: cannot write: {exc.strerror}", err=True)
+        typer.echo("  try: free some space, or send the output elsewhere", err=True)
+        sys.exit(ExitCode.FAILED)
+    sys.exit(code)
+
+
+def _run() -> Any:
+    """What is to be told to the shell."""
     try:
         # As python -m wsdev too, for the usage line and the completion's variable.
         app(prog_name="wsdev")
+    except SystemExit as end:
+        return end.code
     except WsdevError as error:
         typer.echo(f"wsdev: {error.cause}", err=True)
         if error.hint:
             typer.echo(f"  try: {error.hint}", err=True)
-        sys.exit(error.exit_code)
+        return error.exit_code
     except KeyboardInterrupt:
-        sys.exit(ExitCode.INTERRUPTED)
+        return ExitCode.INTERRUPTED
+
+
+_UNWRITABLE: Final = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EPIPE}
+"""How a write to standard output fails. What fails elsewhere has been explained before."""
+
+
+def _let_go_of_output() -> None:
+    """Keep Python from writing, when it exits, what is left in its buffer."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
