@@ -62,12 +62,12 @@ def refusal(path: str | None) -> RefusalEntry:
 
 @pytest.mark.parametrize("path", ["/ws/pico", "/ws/pico/", "/ws/pico?token=wsd_…"])
 def test_refusal_is_of_the_class_in_its_path(path: str) -> None:
-    assert Wanted(device_class="pico").fits(refusal(path))
+    assert Wanted(device_classes=frozenset({"pico"})).fits(refusal(path))
 
 
 @pytest.mark.parametrize("path", [None, "", "/", "/ws/pico2", "/ws/esp32cam", "/x/ws/pico"])
 def test_refusal_with_another_path_is_of_no_such_class(path: str | None) -> None:
-    assert not Wanted(device_class="pico").fits(refusal(path))
+    assert not Wanted(device_classes=frozenset({"pico"})).fits(refusal(path))
 
 
 def test_pattern_must_be_found_somewhere() -> None:
@@ -85,9 +85,9 @@ def sources_of(wanted: Wanted, journal: MadeJournal) -> list[str]:
     [
         (Wanted(), "messages starts ends refusals run_starts run_ends"),
         (Wanted(kinds=frozenset({"message"})), "messages"),
-        (Wanted(device="kitchen"), "messages starts ends"),
-        (Wanted(device_class="pico"), "messages starts ends refusals"),
-        (Wanted(network=ip_network("192.0.2.0/24")), "messages starts ends refusals"),
+        (Wanted(devices=frozenset({"kitchen"})), "messages starts ends"),
+        (Wanted(device_classes=frozenset({"pico"})), "messages starts ends refusals"),
+        (Wanted(networks=frozenset({ip_network("192.0.2.0/24")})), "messages starts ends refusals"),
         (Wanted(request_id="c0ffee"), "starts ends refusals"),
         (Wanted(kinds=frozenset({"message"}), request_id="c0ffee"), ""),
     ],
@@ -136,7 +136,7 @@ def test_messages_are_looked_for_where_their_sessions_have_some(tmp_path: Path) 
         journal.disconnect(short, message)
         journal.connect("other")
         still_open = journal.connect("kitchen")
-        wanted = Wanted(device="kitchen")
+        wanted = Wanted(devices=frozenset({"kitchen"}))
         with JournalReader(tmp_path) as reader, reader.reading() as db:
             _, values = make_sources(db, wanted)
             found = session_ranges(db, wanted, values, journal.last)

@@ -7,7 +7,7 @@ import re
 import sqlite3
 from collections.abc import Callable, Iterator
 from hashlib import sha256
-from ipaddress import ip_network
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -190,14 +190,20 @@ def busy(journal: MadeJournal) -> MadeJournal:
     [
         (Wanted(kinds=frozenset({"gateway"})), [1]),
         (Wanted(kinds=frozenset({"session", "refusal"})), [2, 3, 4, 5, 8]),
-        (Wanted(device="kitchen"), [2, 6, 8]),
-        (Wanted(device="Kitchen"), []),
-        (Wanted(device_class="pico"), [2, 4, 6, 8]),
-        (Wanted(device_class="esp32cam", kinds=frozenset({"message"})), [7, 9]),
-        (Wanted(network=ip_network("192.0.2.0/24")), [2, 4, 6, 8]),
-        (Wanted(network=ip_network("192.0.2.7")), [2, 6, 8]),
-        (Wanted(network=ip_network("2001:db8::/32")), [3, 7, 9]),
-        (Wanted(device="garden", network=ip_network("192.0.2.0/24")), []),
+        (Wanted(devices=frozenset({"kitchen"})), [2, 6, 8]),
+        (Wanted(devices=frozenset({"Kitchen"})), []),
+        (Wanted(devices=frozenset({"kitchen", "garden"})), [2, 3, 6, 7, 8, 9]),
+        (Wanted(device_classes=frozenset({"pico", "esp32cam"})), [2, 3, 4, 5, 6, 7, 8, 9]),
+        (Wanted(networks=frozenset(map(ip_network, ("192.0.2.8", "2001:db8::/32")))), [3, 4, 7, 9]),
+        (Wanted(device_classes=frozenset({"pico"})), [2, 4, 6, 8]),
+        (Wanted(device_classes=frozenset({"esp32cam"}), kinds=frozenset({"message"})), [7, 9]),
+        (Wanted(networks=frozenset({ip_network("192.0.2.0/24")})), [2, 4, 6, 8]),
+        (Wanted(networks=frozenset({ip_network("192.0.2.7")})), [2, 6, 8]),
+        (Wanted(networks=frozenset({ip_network("2001:db8::/32")})), [3, 7, 9]),
+        (
+            Wanted(devices=frozenset({"garden"}), networks=frozenset({ip_network("192.0.2.0/24")})),
+            [],
+        ),
         (Wanted(since=START + 5000), [6, 7, 8, 9]),
         (Wanted(until=START + 5000), [1, 2, 3, 4, 5]),
         (Wanted(since=START + 2000, until=START + 3000), [3]),
@@ -223,8 +229,8 @@ def test_renamed_device_is_found_by_its_last_name(
     journal.message(session)
     with journal.file.writing():
         journal.file.rename_session(session, "kitchen-2")
-    assert numbers(read(reader, Wanted(device="kitchen-2"))) == [1, 2]
-    assert read(reader, Wanted(device="kitchen")) == []
+    assert numbers(read(reader, Wanted(devices=frozenset({"kitchen-2"})))) == [1, 2]
+    assert read(reader, Wanted(devices=frozenset({"kitchen"}))) == []
 
 
 def test_part_of_the_journal_can_be_read(busy: MadeJournal, reader: JournalReader) -> None:
@@ -235,7 +241,7 @@ def test_part_of_the_journal_can_be_read(busy: MadeJournal, reader: JournalReade
 
 def test_last_ones_are_found_from_the_end(busy: MadeJournal, reader: JournalReader) -> None:
     assert reader.start_of_last(Wanted(), 2, 9) == 8
-    assert reader.start_of_last(Wanted(device="kitchen"), 2, 9) == 6
+    assert reader.start_of_last(Wanted(devices=frozenset({"kitchen"})), 2, 9) == 6
     assert reader.start_of_last(Wanted(), 50, 9) == 1
     assert reader.start_of_last(Wanted(), 0, 9) == 10
     assert reader.start_of_last(Wanted(), 1, 5) == 5
@@ -297,7 +303,7 @@ def test_last_ones_of_a_device_that_left_long_ago_are_found(
     rare = journal.connect("rare")
     journal.disconnect(rare, journal.message(rare))
     journal.messages(journal.connect("chatty"), 60_000)
-    wanted = Wanted(device="rare")
+    wanted = Wanted(devices=frozenset({"rare"}))
     assert reader.start_of_last(wanted, 2, journal.last) == 2
     assert numbers(read(reader, wanted)) == [1, 2, 3]
 
@@ -338,9 +344,9 @@ STEPS = st.lists(
 WANTED = st.builds(
     Wanted,
     kinds=st.sets(st.sampled_from(["session", "refusal", "message"]), min_size=1).map(frozenset),
-    device=st.sampled_from([None, "dev-1"]),
-    device_class=st.sampled_from([None, "pico"]),
-    network=st.sampled_from([None, ip_network("192.0.2.0/31")]),
+    devices=st.frozensets(st.sampled_from(["dev-0", "dev-1", "dev-9"]), max_size=2),
+    device_classes=st.frozensets(st.sampled_from(["pico", "esp32cam"])),
+    networks=st.frozensets(st.sampled_from([ip_network("192.0.2.0/31"), ip_network("192.0.2.3")])),
     since=st.sampled_from([None, START + 7000]),
     until=st.sampled_from([None, START + 40_000]),
 )
@@ -375,15 +381,18 @@ def is_wanted(entry: Entry, wanted: Wanted) -> bool:
     if wanted.until is not None and entry.time >= wanted.until:
         return False
     if isinstance(entry, RefusalEntry):
-        if wanted.device is not None:
+        if wanted.devices:
             return False
-        class_fits = wanted.device_class is None or entry.path == f"/ws/{wanted.device_class}"
+        device_class = (entry.path or "").removeprefix("/ws/")
     else:
         assert isinstance(entry, SessionEntry | MessageEntry)
-        if wanted.device is not None and entry.device != wanted.device:
+        if wanted.devices and entry.device not in wanted.devices:
             return False
-        class_fits = wanted.device_class in (None, entry.device_class)
-    return class_fits and (wanted.network is None or entry.address in {"192.0.2.0", "192.0.2.1"})
+        device_class = entry.device_class or ""
+    if wanted.device_classes and device_class not in wanted.device_classes:
+        return False
+    address = ip_address(entry.address or "")
+    return not wanted.networks or any(address in network for network in wanted.networks)
 
 
 @settings(max_examples=60)

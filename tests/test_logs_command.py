@@ -216,7 +216,10 @@ def test_last_fifty_are_shown_unless_told_otherwise(journal: MadeJournal) -> Non
     ("arguments", "expected"),
     [
         (["--device", "kitchen"], [2, 3, 4, 8]),
+        (["--device", "kitchen", "--device", "yard-cam"], [2, 3, 4, 6, 7, 8]),
         (["--class", "esp32cam"], [6, 7]),
+        (["--class", "esp32cam", "--class", "pico"], [2, 3, 4, 5, 6, 7, 8]),
+        (["--address", "2001:db8::/32", "--address", "198.51.100.9"], [5, 6, 7]),
         (["--class", "pico"], [2, 3, 4, 5, 8]),
         (["--address", "192.0.2.7"], [2, 3, 4, 8]),
         (["--address", "[2001:db8::9]"], [6, 7]),

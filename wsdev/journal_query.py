@@ -33,17 +33,18 @@ class Wanted:
     What says nothing about a thing leaves it out: a refusal has no device, a gateway no address.
 
     Attributes:
-        device: The name, exactly.
-        device_class: Of the device; for a refusal the one in its path.
+        devices: Names, exactly, one of which it must have; none means any, here and below.
+        device_classes: Of the device; for a refusal the one in its path.
+        networks: Where it came from.
         since, until: Unix milliseconds; from the first, before the second.
         pattern: Is found in the entry's texts, see :func:`~wsdev.journal_entries.texts`.
         request_id: What a refused client was shown, or the public id of a session.
     """
 
     kinds: frozenset[str] = frozenset(KINDS)
-    device: str | None = None
-    device_class: str | None = None
-    network: IPNetwork | None = None
+    devices: frozenset[str] = frozenset()
+    device_classes: frozenset[str] = frozenset()
+    networks: frozenset[IPNetwork] = frozenset()
     since: int | None = None
     until: int | None = None
     pattern: re.Pattern[str] | None = None
@@ -52,13 +53,13 @@ class Wanted:
     @property
     def sessions_matter(self) -> bool:
         """Whether only some sessions are wanted."""
-        return not (self.device is None and self.device_class is None and self.network is None)
+        return bool(self.devices or self.device_classes or self.networks)
 
     def fits(self, entry: Entry) -> bool:
         """The part of the choice that is not made in SQL."""
-        if self.device_class is not None and isinstance(entry, RefusalEntry):
+        if self.device_classes and isinstance(entry, RefusalEntry):
             path = (entry.path or "").partition("?")[0].rstrip("/")
-            if path != f"/ws/{self.device_class}":
+            if path not in {f"/ws/{name}" for name in self.device_classes}:
                 return False
         pattern = self.pattern
         return pattern is None or pattern.search(texts(entry)) is not None
@@ -83,12 +84,13 @@ _SESSION: Final = "s.session, s.device, s.device_class, s.address, s.via, s.user
 
 def make_sources(db: sqlite3.Connection, wanted: Wanted) -> tuple[list[Source], dict[str, Any]]:
     """The queries for what is wanted, messages first, and the values that they take."""
-    _teach(db, wanted.network)
+    _teach(db, wanted.networks)
     values = {
         name: value
-        for name in ("device", "device_class", "since", "until", "request_id")
+        for name in ("since", "until", "request_id")
         if (value := getattr(wanted, name)) is not None
     }
+    values |= _numbered("device", wanted.devices) | _numbered("class", wanted.device_classes)
     of_session = _conditions(wanted, "s")
     kinds = wanted.kinds
     sources: list[Source] = []
@@ -128,10 +130,10 @@ def make_sources(db: sqlite3.Connection, wanted: Wanted) -> tuple[list[Source], 
                 [*of_session, *_between("s.ended", wanted)],
             )
         )
-    if "refusal" in kinds and wanted.device is None:
+    if "refusal" in kinds and not wanted.devices:
         conditions = _between("r.time", wanted)
-        if wanted.network is not None:
-            conditions.append("in_network(r.address)")
+        if wanted.networks:
+            conditions.append("in_networks(r.address)")
         if wanted.request_id is not None:
             conditions.append("r.request_id = :request_id")
         sources.append(
@@ -171,27 +173,36 @@ def _between(column: str, wanted: Wanted) -> list[str]:
 
 def _conditions(wanted: Wanted, table: str) -> list[str]:
     conditions = []
-    if wanted.device is not None:
-        conditions.append(f"{table}.device = :device")
-    if wanted.device_class is not None:
-        conditions.append(f"{table}.device_class = :device_class")
-    if wanted.network is not None:
-        conditions.append(f"in_network({table}.address)")
+    if wanted.devices:
+        conditions.append(f"{table}.device IN ({_names('device', wanted.devices)})")
+    if wanted.device_classes:
+        conditions.append(f"{table}.device_class IN ({_names('class', wanted.device_classes)})")
+    if wanted.networks:
+        conditions.append(f"in_networks({table}.address)")
     return conditions
 
 
-def _teach(db: sqlite3.Connection, network: IPNetwork | None) -> None:
-    if network is not None:
-        db.create_function("in_network", 1, _membership(network), deterministic=True)
+def _numbered(name: str, values: Iterable[str]) -> dict[str, str]:
+    return {f"{name}_{number}": value for number, value in enumerate(sorted(values))}
 
 
-def _membership(network: IPNetwork) -> Callable[[str], bool]:
+def _names(name: str, values: Iterable[str]) -> str:
+    return ", ".join(f":{numbered}" for numbered in _numbered(name, values))
+
+
+def _teach(db: sqlite3.Connection, networks: frozenset[IPNetwork]) -> None:
+    if networks:
+        db.create_function("in_networks", 1, _membership(networks), deterministic=True)
+
+
+def _membership(networks: frozenset[IPNetwork]) -> Callable[[str], bool]:
     @functools.lru_cache(maxsize=10_000)
-    def is_in(address: str) -> bool:
+    def is_in(text: str) -> bool:
         try:
-            return ipaddress.ip_address(address) in network
+            address = ipaddress.ip_address(text)
         except ValueError:
             return False
+        return any(address in network for network in networks)
 
     return is_in
 

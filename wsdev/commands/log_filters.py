@@ -14,19 +14,25 @@ if TYPE_CHECKING:
     from wsdev.setting_values import IPNetwork
 
 DeviceOption = Annotated[
-    str | None,
-    typer.Option("--device", metavar="NAME", help="Only of the device of this name."),
+    list[str] | None,
+    typer.Option(
+        "--device", metavar="NAME", help="Only of the device of this name; repeat for more."
+    ),
 ]
 ClassOption = Annotated[
-    str | None,
+    list[str] | None,
     typer.Option(
-        "--class", metavar="CLASS", help="Only of devices of this class, or refused as such."
+        "--class",
+        metavar="CLASS",
+        help="Only of devices of this class, or refused as such; repeat for more.",
     ),
 ]
 AddressOption = Annotated[
-    str | None,
+    list[str] | None,
     typer.Option(
-        "--address", metavar="ADDRESS", help="Only from this address or network (192.0.2.0/24)."
+        "--address",
+        metavar="ADDRESS",
+        help="Only from this address or network (192.0.2.0/24); repeat for more.",
     ),
 ]
 KindOption = Annotated[
@@ -67,9 +73,9 @@ RequestIdOption = Annotated[
 
 def make_wanted(
     *,
-    device: str | None,
-    device_class: str | None,
-    address: str | None,
+    device: list[str] | None,
+    device_class: list[str] | None,
+    address: list[str] | None,
     kind: list[str] | None,
     since: str | None,
     until: str | None,
@@ -97,8 +103,9 @@ def make_wanted(
     for name in kind or ():
         if name not in KINDS:
             raise UsageError(f"--kind: {name!r} is none", f"use {', '.join(KINDS)}")
-    if device_class is not None and not is_class_name(device_class):
-        raise UsageError(f"--class: {device_class!r} is no device class", "use pico or esp32cam")
+    for name in device_class or ():
+        if not is_class_name(name):
+            raise UsageError(f"--class: {name!r} is no device class", "use pico or esp32cam")
     if ignore_case and grep is None:
         raise UsageError("--ignore-case says how --grep compares", "add --grep REGEX")
     pattern = None
@@ -112,9 +119,9 @@ def make_wanted(
             ) from None
     wanted = Wanted(
         kinds=frozenset(kind or KINDS),
-        device=device,
-        device_class=device_class,
-        network=None if address is None else _network(address),
+        devices=frozenset(device or ()),
+        device_classes=frozenset(device_class or ()),
+        networks=frozenset(map(_network, address or ())),
         since=None if since is None else _unix_milliseconds("--since", since, now),
         until=None if until is None else _unix_milliseconds("--until", until, now),
         pattern=pattern,
