@@ -13,7 +13,7 @@ import sqlite3
 import stat
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -27,7 +27,6 @@ from wsdev.errors import ExitCode
 from wsdev.journal_entries import FIELDS
 
 NASTY = 'a\x1b]0;x\x07 \x9b31m \u202egnp\nline two "quoted", comma 日本'
-TERMINAL = {"FORCE_COLOR": "1"}
 STYLES = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -55,8 +54,26 @@ def logs(journal: MadeJournal, *arguments: str, **options: dict[str, str]) -> Do
 
 def on_screen(journal: MadeJournal, *arguments: str, columns: int = 80) -> str:
     """What a terminal of so many columns shows, without its styles."""
-    env = {**TERMINAL, "COLUMNS": str(columns)}
-    return STYLES.sub("", logs(journal, *arguments, env=env).stdout)
+    arguments = ("logs", "--state", str(journal.folder), *arguments)
+    return STYLES.sub("", in_a_terminal(*arguments, env={"COLUMNS": str(columns)}))
+
+
+def in_a_terminal(*arguments: str, env: Mapping[str, str] = {}) -> str:
+    """The output of a command whose standard output is a terminal."""
+    main, child = pty.openpty()
+    steering = {"TERM": "xterm-256color", "NO_COLOR": "", **env}
+    command = [sys.executable, "-m", "wsdev", *arguments]
+    with subprocess.Popen(
+        command, stdout=child, stderr=child, env=environment(steering)
+    ) as process:
+        os.close(child)
+        output = b""
+        with contextlib.suppress(OSError):  # EIO: the other end is closed
+            while chunk := os.read(main, 65536):
+                output += chunk
+        os.close(main)
+    assert process.returncode == 0
+    return output.decode().replace("\r\n", "\n")
 
 
 def sequences(journal: MadeJournal, *arguments: str) -> list[int]:
@@ -173,23 +190,6 @@ def test_age_is_shown_where_there_is_room(journal: MadeJournal) -> None:
     assert logs(journal, "-n", "1", "-r").stdout.startswith("3 h ago  ")
 
 
-def in_a_terminal(*arguments: str) -> str:
-    """The output of a command whose standard output is a terminal."""
-    main, child = pty.openpty()
-    env = {**environment({"TERM": "xterm-256color"})}
-    del env["NO_COLOR"]
-    command = [sys.executable, "-m", "wsdev", *arguments]
-    with subprocess.Popen(command, stdout=child, stderr=child, env=env) as process:
-        os.close(child)
-        output = b""
-        with contextlib.suppress(OSError):  # EIO: the other end is closed
-            while chunk := os.read(main, 65536):
-                output += chunk
-        os.close(main)
-    assert process.returncode == 0
-    return output.decode()
-
-
 def test_real_terminal_gets_colours_by_kind(journal: MadeJournal) -> None:
     out = in_a_terminal("logs", "--state", str(journal.folder))
     assert "\x1b[32mconnected" in out
@@ -197,6 +197,24 @@ def test_real_terminal_gets_colours_by_kind(journal: MadeJournal) -> None:
     assert "\x1b[31mrefused" in out
     assert "\x1b[36m→ telemetry" in out
     assert "\x1b[35m← command" in out
+
+
+def test_no_color_leaves_no_style_at_all(journal: MadeJournal) -> None:
+    state = ["--state", str(journal.folder)]
+    for command in (["logs"], ["journal", "stats"]):
+        for force in ("", "1"):
+            env = {"NO_COLOR": "1", "FORCE_COLOR": force}
+            assert "\x1b" not in in_a_terminal(*command, *state, env=env)
+            assert "\x1b" in in_a_terminal(*command, *state)
+
+
+def test_colours_in_a_pipe_cut_nothing(journal: MadeJournal) -> None:
+    journal.message(2, "other", "x" * 2000)
+    env = {"FORCE_COLOR": "1", "NO_COLOR": "", "TERM": "xterm-256color"}
+    coloured = logs(journal, env=env).stdout
+    assert "\x1b[32mconnected" in coloured
+    plain = logs(journal).stdout
+    assert [line.rstrip() for line in STYLES.sub("", coloured).splitlines()] == plain.splitlines()
 
 
 # Which

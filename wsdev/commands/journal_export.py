@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final, TextIO
 
 from wsdev.commands.journal_views import make_progress
-from wsdev.commands.log_views import quiet_end
+from wsdev.commands.log_streams import quiet_end
 from wsdev.errors import UsageError
 from wsdev.journal_entries import FIELDS, Entry, document, json_line
 from wsdev.journal_query import Wanted

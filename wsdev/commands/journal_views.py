@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Final
 
 import msgspec
-from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
 from wsdev.commands import amounts
+from wsdev.commands.log_streams import make_console
 from wsdev.journal_entries import iso, json_line, moment
 from wsdev.journal_reader import JournalReader
 from wsdev.journal_stats import Amounts, Run, Stats, gather
@@ -28,7 +28,7 @@ _BREATH: Final = 0.005
 
 def make_progress(what: str, *, shown: bool) -> Progress:
     """A bar on standard error, or none, if that is no terminal either."""
-    console = Console(stderr=True, highlight=False, markup=False, emoji=False)
+    console = make_console(sys.stderr)
     return Progress(
         TextColumn(what, markup=False),
         BarColumn(),
@@ -36,7 +36,7 @@ def make_progress(what: str, *, shown: bool) -> Progress:
         TimeRemainingColumn(),
         console=console,
         transient=True,
-        disable=not (shown and console.is_terminal),
+        disable=not (shown and sys.stderr.isatty()),
     )
 
 
@@ -51,10 +51,10 @@ def show_stats(folder: Path, *, as_json: bool) -> None:
     if as_json:
         sys.stdout.write(json_line(_document(found)) + "\n")
         return
-    console = Console(highlight=False, markup=False, emoji=False, soft_wrap=True)
+    console = make_console(sys.stdout)
     now = datetime.now().astimezone()
     for name, text in _facts(found, now):
-        console.print(Text.assemble((f"{name:<10}", "bold"), text))
+        console.print(Text.assemble((f"{name:<10}", "bold"), text), soft_wrap=True)
     for title, rows in (("class", found.by_class), ("most bytes", found.top_devices)):
         if rows:
             console.print()

@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
-import os
-import select
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,6 +14,7 @@ from rich.text import Text
 
 from wsdev.commands import amounts
 from wsdev.commands.log_lines import Line, line_of
+from wsdev.commands.log_streams import make_console, quiet_end, waiter
 from wsdev.errors import JournalError, UsageError
 from wsdev.journal_entries import Entry, document, json_line, moment
 from wsdev.journal_query import Wanted
@@ -26,9 +22,6 @@ from wsdev.journal_reader import JournalReader
 from wsdev.sanitize import printable
 
 _COUNT: Final = 50
-_LOOK_INTERVAL: Final = 0.2
-"""Seconds between two looks for something new."""
-
 _ROOM_FOR_AGE: Final = 110
 """Columns of a terminal from which each line also shows how long ago it was."""
 
@@ -84,7 +77,7 @@ def show(folder: Path, wanted: Wanted, count: int | None, view: View) -> None:
             shown += len(page.entries)
             write(page.entries)
         if view.follow:
-            for page in reader.follow(wanted, last, _waiter(out)):
+            for page in reader.follow(wanted, last, waiter(out)):
                 write(page.entries)
         if not shown and count != 0:
             _tell_nothing(wanted)
@@ -99,48 +92,6 @@ def _tell_nothing(wanted: Wanted) -> None:
         )
     if sys.stderr.isatty():
         sys.stderr.write("nothing that fits is in the journal\n")
-
-
-# Streams
-
-
-@contextlib.contextmanager
-def quiet_end(*, exact: bool) -> Iterator[TextIO]:
-    """Standard output, whose reader may leave at any time: then the command ends in silence.
-
-    Args:
-        exact: It is UTF-8 whatever the locale says; else what the locale lacks is escaped.
-    """
-    out = sys.stdout
-    if isinstance(out, io.TextIOWrapper):
-        if exact:
-            out.reconfigure(encoding="utf-8")
-        else:
-            out.reconfigure(errors="backslashreplace")
-    try:
-        yield out
-        out.flush()
-    except BrokenPipeError:
-        # Python would try again to write what is left when it exits.
-        with contextlib.suppress(OSError, ValueError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), out.fileno())
-        raise SystemExit(0) from None
-
-
-def _waiter(out: TextIO) -> Callable[[], None]:
-    """What waits for a moment, and notices when nobody reads any more."""
-    try:
-        number = out.fileno()
-    except (OSError, ValueError):
-        return lambda: time.sleep(_LOOK_INTERVAL)
-    poll = select.poll()
-    poll.register(number, 0)  # errors are told in any case
-
-    def wait() -> None:
-        if any(event & select.POLLERR for _, event in poll.poll(_LOOK_INTERVAL * 1000)):
-            raise BrokenPipeError
-
-    return wait
 
 
 # Writers
@@ -159,11 +110,11 @@ def _json_writer(out: TextIO) -> Writer:
 
 
 def _line_writer(out: TextIO, view: View) -> Writer:
-    console = Console(file=out, highlight=False, markup=False, emoji=False)
-    return _terminal_writer(console, view) if console.is_terminal else _plain_writer(out, view)
+    console = make_console(out)
+    return _terminal_writer(console, view) if out.isatty() else _plain_writer(console, view)
 
 
-def _plain_writer(out: TextIO, view: View) -> Writer:
+def _plain_writer(console: Console, view: View) -> Writer:
     """Whole lines for a pipe or a file, with a time that sorts and says its zone."""
     width = _WHO_WIDTH[0]
 
@@ -178,14 +129,26 @@ def _plain_writer(out: TextIO, view: View) -> Writer:
                 shown = f"{amounts.age((now - when).total_seconds()):<{_AGE_WIDTH}}"
             else:
                 shown = when.astimezone().isoformat(timespec="milliseconds")
-            out.write(
-                f"{shown}  {line.who:<{width}}  {line.what:<{_WHAT_WIDTH}}  {line.details}".rstrip()
-                + "\n"
-            )
+            if console.color_system is None:  # Rich takes ten times as long
+                what = f"{line.what:<{_WHAT_WIDTH}}  {line.details}"
+                console.file.write(f"{shown}  {line.who:<{width}}  {what}".rstrip() + "\n")
+            else:
+                console.print(_columns(f"{shown}  ", line, width), soft_wrap=True)
         if entries:
-            out.flush()
+            console.file.flush()
 
     return write
+
+
+def _columns(when: str, line: Line, width: int) -> Text:
+    text = Text.assemble(
+        (when, "dim"),
+        f"{line.who:<{width}}  ",
+        (f"{line.what:<{_WHAT_WIDTH}}  ", line.style),
+        line.details,
+    )
+    text.rstrip()
+    return text
 
 
 def _terminal_writer(console: Console, view: View) -> Writer:
@@ -204,14 +167,8 @@ def _terminal_writer(console: Console, view: View) -> Writer:
         # While following, everything is from just now.
         with_age = not (view.relative or view.follow) and console.width >= _ROOM_FOR_AGE
         for line, when, age in zip(lines, shown, ages, strict=True):
-            text = Text.assemble(
-                (f"{when:<{time_width}}  ", "dim"),
-                (f"{age:<{_AGE_WIDTH}}  " if with_age else "", "dim"),
-                f"{line.who:<{width}}  ",
-                (f"{line.what:<{_WHAT_WIDTH}}  ", line.style),
-                line.details,
-            )
-            text.rstrip()
+            ago = f"{age:<{_AGE_WIDTH}}  " if with_age else ""
+            text = _columns(f"{when:<{time_width}}  {ago}", line, width)
             if view.full:
                 console.print(text, soft_wrap=True)  # the terminal folds it, and can be copied from
             else:
