@@ -350,7 +350,8 @@ def test_damage_that_is_met_in_a_large_journal_is_mended_by_the_next_start(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     large_and_damaged(tmp_path, monkeypatch, 20, 21, 22)
-    with writing(tmp_path, wall_clock=Clock(NOW + 10_000), keep=1) as (journal, _):
+    clock = Clock(NOW + 10_000)
+    with writing(tmp_path, wall_clock=clock, clock=clock, keep=1) as (journal, _):
         assert journal.set_aside is None
         wait_until(lambda: "damaged" in journal.trouble)
     content = (tmp_path / FILE_NAME).read_bytes()
@@ -462,7 +463,8 @@ def test_fault_at_one_sender_is_told_and_not_for_the_others_to_suffer(tmp_path: 
 def test_old_rows_go_while_new_ones_come(tmp_path: Path) -> None:
     clock = Clock()
     steps: list[float] = []
-    options: dict[str, Any] = {"wall_clock": clock, "keep": 3600, "on_step": steps.append}
+    options: dict[str, Any] = {"keep": 3600, "on_step": steps.append}
+    options |= {"wall_clock": clock, "clock": clock}  # one as steady as the other
     with writing(tmp_path, **options) as (journal, loop):
         key, hears = journal.start_session(start_of()), Listener()
         for hour in range(4):

@@ -245,12 +245,21 @@ def test_rows_from_a_clock_that_was_ahead_are_as_old_as_those_after_them(
     assert file.oldest_block(NOW + year) == (1001, NOW + year)
 
 
-def test_only_block_is_not_the_oldest(file: JournalFile) -> None:
+def test_only_block_has_no_end(file: JournalFile) -> None:
     assert file.oldest_block(NOW + 10) is None
     fill(file, 1000)
-    assert file.oldest_block(NOW + 10) is None
+    assert file.oldest_block(NOW + 10) == (None, NOW + 1)
     fill(file, 1000, 1001)
     assert file.oldest_block(NOW + 10) == (1001, NOW + 1)
+
+
+def test_block_ends_after_an_hour_however_few_rows_it_has(file: JournalFile) -> None:
+    hour = 3_600_000
+    with file.writing():
+        file.mark_times(1, 1, NOW, NOW)
+        file.mark_times(2, 2, NOW + hour - 1, NOW + hour - 1)
+        file.mark_times(3, 3, NOW + hour, NOW + hour)
+    assert file.oldest_block(NOW + 2 * hour) == (3, NOW + hour - 1)
 
 
 def test_oldest_messages_go_first_and_so_many_at_once(file: JournalFile, tmp_path: Path) -> None:

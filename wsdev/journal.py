@@ -24,7 +24,7 @@ from wsdev.journal_file import begin_run
 from wsdev.journal_group import Group, Happening, Message, Sender, SessionKey
 from wsdev.journal_schema import JOURNAL, PICTURES_FOLDER, suspicion
 from wsdev.limits import Limits
-from wsdev.picture_store import PictureStore
+from wsdev.picture_store import PictureStore, set_pictures_aside
 from wsdev.protocol import MessageId
 from wsdev.records import PicturesKept, Refusal, SessionEnd, SessionStart
 from wsdev.resends import MOST, ResendWindows
@@ -116,6 +116,7 @@ class FileJournal:
 
     Attributes:
         set_aside: What was in the file's place, if it was no journal.
+        pictures_aside: The folder of pictures that belong to no journal any more, if any.
         lost_sessions: How many an earlier run had left open.
     """
 
@@ -124,6 +125,7 @@ class FileJournal:
         folder: Path,
         *,
         wall_clock: Callable[[], float] = time.time,
+        clock: Callable[[], float] = time.monotonic,
         full_sync: bool = True,
         keep: float = 0.0,
         most: int = 0,
@@ -153,10 +155,13 @@ class FileJournal:
         self._sequence = begun.sequence
         with contextlib.ExitStack() as undo, JOURNAL.explained(self._file.path):
             undo.callback(self._file.close)
+            # The numbers of a new journal begin anew, and so would the names of its pictures.
+            is_new = begun.sequence == 1
+            self.pictures_aside = set_pictures_aside(folder / PICTURES_FOLDER) if is_new else None
             store = PictureStore(folder / PICTURES_FOLDER, pictures, self._file.camera_of)
             undo.pop_all()
         self._pictures = store
-        self._retention = Retention(self._file, store, keep=keep, most=most, clock=time.monotonic)
+        self._retention = Retention(self._file, store, keep=keep, most=most, clock=clock)
         self._windows = ResendWindows(lambda name: self._file.tail.resendable(name, MOST))
         self._rows = self._bytes = self._left_out = 0
         self._queue: deque[Message | Happening] = deque()

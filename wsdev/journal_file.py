@@ -12,11 +12,12 @@ from itertools import chain
 from pathlib import Path
 from typing import Final
 
-from wsdev.errors import LocalError
+from wsdev.errors import JournalError, LocalError
 from wsdev.journal_schema import FILE_NAME, JOURNAL, SetAside, open_for_writing, suspicion
 from wsdev.journal_tail import TAIL, JournalTail
 from wsdev.protocol import MessageId
 from wsdev.records import Refusal, SessionEnd, SessionStart
+from wsdev.sanitize import printable
 
 PlainRow = tuple[int, int, int, int, MessageId | None, str]
 """A message that is whole in its body: sequence, session, time, kind, id, body."""
@@ -26,7 +27,13 @@ _ROWS_AT_ONCE: Final = 50
 takes ten times as long beside a busy event loop."""
 
 _BLOCK: Final = 1000
-"""Sequence numbers in a block: what a search by time looks at too much, and retention keeps."""
+_BLOCK_BYTES: Final = 256 * 1024
+_BLOCK_SPAN: Final = 3_600_000
+"""A block ends at so many sequence numbers, bytes or milliseconds: so much too much is looked at by
+a search for a time, and kept by retention."""
+
+_SANE_TIME: Final = 1_704_067_200_000
+"""2024: a host without a battery for its clock starts in 1970."""
 
 _WAL_LEFT: Final = 16 * 1024 * 1024
 
@@ -65,7 +72,8 @@ class JournalFile:
         """
         self.path = folder / FILE_NAME
         self._db, self.set_aside = open_for_writing(self.path)
-        self._block: int | None = None
+        self._block: tuple[int, int] | None = None
+        self._block_bytes = 0
         self.tail = JournalTail(self._db, self.path)
         with JOURNAL.explained(self.path):
             self._db.execute(f"PRAGMA synchronous = {'FULL' if full_sync else 'NORMAL'}")
@@ -199,16 +207,29 @@ class JournalFile:
             (*row, size, sha256, picture),
         )
 
-    def mark_times(self, first: int, last: int, earliest: int, latest: int) -> None:
-        """The rows from ``first`` to ``last`` happened between two times."""
+    def mark_times(self, first: int, last: int, earliest: int, latest: int, size: int = 0) -> None:
+        """The rows from ``first`` to ``last`` happened between two times.
+
+        Args:
+            size: Bytes of what is in them.
+        """
         if self._block is None:
-            (self._block,) = self._db.execute("SELECT max(sequence) FROM blocks").fetchone()
-        if self._block is None or last - self._block >= _BLOCK:
-            self._block = first
+            self._block = self._db.execute(
+                "SELECT sequence, earliest FROM blocks ORDER BY sequence DESC LIMIT 1"
+            ).fetchone()
+        if (
+            self._block is None
+            or last - self._block[0] >= _BLOCK
+            or self._block_bytes >= _BLOCK_BYTES
+            or abs(latest - self._block[1]) >= _BLOCK_SPAN
+        ):
+            self._block = first, earliest
+            self._block_bytes = 0
+        self._block_bytes += size
         self._db.execute(
             "INSERT INTO blocks VALUES (?1, ?2, ?3) ON CONFLICT (sequence) DO UPDATE"
             " SET earliest = min(earliest, ?2), latest = max(latest, ?3)",
-            (self._block, earliest, latest),
+            (self._block[0], earliest, latest),
         )
 
     # After a crash
@@ -269,23 +290,25 @@ class JournalFile:
         """Pages of the file that are free, and all."""
         return self._number("freelist_count"), self._number("page_count")
 
-    def oldest_block(self, when: int) -> tuple[int, int | None] | None:
-        """Where the oldest block of rows ends, and its latest time; None if it is the only one.
+    def oldest_block(self, when: int) -> tuple[int | None, int | None] | None:
+        """Where the oldest block of rows ends, if it is not the only one, and its latest time.
 
         Args:
-            when: Now. A block from after it was written while the clock was ahead: it is taken to
-                be as old as the next one that was not, or of no age if there is none.
+            when: Now. A block from after it, or from before there was a wsdev, was written while
+                the clock was wrong: it is taken to be as old as the next one that was not, or of
+                no age if there is none.
         """
         with JOURNAL.explained(self.path):
             blocks = self._db.execute(
                 "SELECT sequence FROM blocks ORDER BY sequence LIMIT 2"
             ).fetchall()
             latest = self._db.execute(
-                "SELECT latest FROM blocks WHERE latest <= ? ORDER BY sequence LIMIT 1", (when,)
+                "SELECT latest FROM blocks WHERE latest BETWEEN ? AND ? ORDER BY sequence LIMIT 1",
+                (_SANE_TIME, when),
             ).fetchone()
-        if len(blocks) < 2:
+        if not blocks:
             return None
-        return blocks[1][0], None if latest is None else latest[0]
+        return blocks[1][0] if len(blocks) > 1 else None, None if latest is None else latest[0]
 
     def drop_before(self, sequence: int, limit: int) -> tuple[int, list[str]]:
         """Delete at most ``limit`` messages from before ``sequence``, the oldest first.
@@ -317,6 +340,24 @@ class JournalFile:
             ):
                 self._db.execute(statement, (sequence,))
         return gone, pictures
+
+    def check_wal(self, most: int) -> None:
+        """See that the write-ahead log can be emptied now and then.
+
+        Raises:
+            JournalError: it is over ``most`` bytes, code ``wal``.
+        """
+        try:
+            size = self.path.with_name(f"{self.path.name}-wal").stat().st_size
+        except FileNotFoundError:
+            return
+        if size > most:
+            raise JournalError(
+                f"the journal's WAL has grown to {size // 1_000_000} MB: a program that reads"
+                f" {printable(str(self.path))} does not come to an end",
+                "end that program",
+                code="wal",
+            )
 
     def give_back(self, pages: int) -> None:
         """Shorten the file by at most so many free pages; outside of a transaction."""

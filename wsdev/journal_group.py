@@ -209,7 +209,8 @@ class Group:
         file.add_messages(self._rows)
         if self._times:
             first = self._before + 1
-            file.mark_times(first, self.sequence, min(self._times), max(self._times))
+            times = self._times
+            file.mark_times(first, self.sequence, min(times), max(times), self.size)
 
     def undo(self) -> None:
         """Nothing was written: make it as if the group had not been filled."""

@@ -11,6 +11,7 @@ import contextlib
 import os
 import sqlite3
 import struct
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -274,16 +275,19 @@ def _pragma(db: sqlite3.Connection, name: str) -> int:
     return int(value)
 
 
+def dated(make: Callable[[str], Path]) -> Path:
+    """A path that nothing has yet; ``make`` puts the time into it, and a number if need be."""
+    now = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+    path, number = make(now), 1
+    while os.path.lexists(path):
+        number += 1
+        path = make(f"{now}-{number}")
+    return path
+
+
 def _set_aside(path: Path, error: WsdevError) -> SetAside:
     """Give the file, and what SQLite has beside it, a dated name that nothing else has."""
-    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
-    number = 1
-    while True:
-        suffix = stamp if number == 1 else f"{stamp}-{number}"
-        kept_as = path.with_name(f"{path.stem}.{error.code}-{suffix}{path.suffix}")
-        if not os.path.lexists(kept_as):
-            break
-        number += 1
+    kept_as = dated(lambda stamp: path.with_name(f"{path.stem}.{error.code}-{stamp}{path.suffix}"))
     # First: beside a new file they would be taken for its own.
     for tail in ("-wal", "-shm", "-journal"):
         with contextlib.suppress(FileNotFoundError):

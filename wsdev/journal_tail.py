@@ -70,8 +70,6 @@ class JournalTail:
 
     def _read_tail(self) -> tuple[int, int, dict[int, list[int]]]:
         """Where the tail begins and ends, and its hashes by session: one look for a whole fleet."""
-        (end,) = self._db.execute("SELECT ifnull(max(sequence), 0) FROM messages").fetchone()
-        start = end - TAIL
         tail: dict[int, list[int]] = {}
         with JOURNAL.explained(self._path):
             (end,) = self._db.execute("SELECT ifnull(max(sequence), 0) FROM messages").fetchone()

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+from wsdev.journal_schema import dated
 from wsdev.records import PicturesKept
 
 _SUFFIX: Final = ".jpg"
@@ -22,6 +23,15 @@ _OURS: Final = re.compile(rf"([0-9]{{12,18}}){re.escape(_SUFFIX)}(\.part)?")
 def picture_name(sequence: int) -> str:
     """The file name of the picture in the row of that number."""
     return f"{sequence:012d}{_SUFFIX}"
+
+
+def set_pictures_aside(folder: Path) -> Path | None:
+    """Give a folder of pictures whose journal is gone another name; None if there are none."""
+    if not folder.is_dir() or not any(folder.iterdir()):
+        return None
+    kept_as = dated(lambda stamp: folder.with_name(f"{folder.name}.before-{stamp}"))
+    folder.rename(kept_as)
+    return kept_as
 
 
 class PictureStore:

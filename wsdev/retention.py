@@ -11,8 +11,19 @@ from wsdev.picture_store import PictureStore
 STEP: Final = 0.005
 """Seconds that a step should take: an ack waits no longer for it."""
 
+STEADY: Final = 600.0
+"""Seconds without a jump of the wall clock before anything goes by its age: a clock that is wrong
+for a moment must not take a month with it."""
+
+_JUMP: Final = 60.0
 _LOOK_INTERVAL: Final = 1.0
-_MOST_ROWS: Final = 2000
+_FIRST_ROWS: Final = 16
+_MOST_ROWS: Final = 512
+"""As many as come in a group, so that deleting keeps up."""
+
+_LONG_WAL: Final = 64 * 1024 * 1024
+"""Four times what SQLite leaves it: somebody reads and does not end."""
+
 _ENOUGH: Final = 0.95
 """Once over its size, the journal shrinks to this part of it, so that it need not at each row."""
 
@@ -28,6 +39,7 @@ class Retention:
         keep: Seconds; 0 for ever.
         most: Bytes; 0 for any size.
         clock: Monotonic seconds, to time the steps.
+        steady: Seconds without a jump of the wall clock before anything goes by its age.
     """
 
     def __init__(
@@ -38,6 +50,7 @@ class Retention:
         keep: float,
         most: int,
         clock: Callable[[], float],
+        steady: float = STEADY,
     ) -> None:
         self._file = file
         self._pictures = pictures
@@ -45,7 +58,10 @@ class Retention:
         self._most = most
         self._clock = clock
         self._look_at = clock()
-        self._rows = 100
+        self._steady = steady
+        self._clock_offset = 0.0
+        self._steady_since = 0.0
+        self._rows = _FIRST_ROWS
         self._shrinking = False
         self._before: int | None = None
 
@@ -62,7 +78,8 @@ class Retention:
             if started < self._look_at:
                 return False
             self._look_at = started + _LOOK_INTERVAL
-            self._before = self._due(when)
+            self._file.check_wal(_LONG_WAL)
+            self._before = self._due(when, self._is_steady(started, when))
         if self._before is None:
             return self._give_back()
         with self._file.writing():
@@ -72,21 +89,31 @@ class Retention:
         if gone < self._rows:
             self._before = None
             self._look_at = started  # there may be more of it
-        if self._clock() - started > STEP:
+        took = self._clock() - started
+        if took > STEP:
             self._rows = max(1, self._rows // 2)
-        else:
+        elif took < STEP / 2:
             self._rows = min(_MOST_ROWS, self._rows * 2)
         return True
 
-    def _due(self, when: int) -> int | None:
+    def _is_steady(self, now: float, when: int) -> bool:
+        """Whether the wall clock has gone as the monotonic one for a while."""
+        offset = when / 1000 - now
+        if abs(offset - self._clock_offset) > _JUMP:
+            self._clock_offset = offset
+            self._steady_since = now
+        return now - self._steady_since >= self._steady
+
+    def _due(self, when: int, steady: bool) -> int | None:
         """The sequence number before which all has to go now."""
         oldest = self._file.oldest_block(when)
         if oldest is None:
             return None
         end, latest = oldest
-        if self._keep and latest is not None and latest < when - self._keep * 1000:
-            return end
-        if self._most:
+        if self._keep and steady and latest is not None and latest < when - self._keep * 1000:
+            # The last number stays in any case: those of the next run go on from it.
+            return self._file.last_sequence() if end is None else end
+        if self._most and end is not None:
             used = self._file.used_bytes() + self._pictures.bytes
             self._shrinking = used > self._most * (_ENOUGH if self._shrinking else 1)
             if self._shrinking:

@@ -59,6 +59,8 @@ def recording(settings: ServeSettings, folder: Path, metrics: Metrics) -> Iterat
     )
     if (aside := journal.set_aside) is not None:
         logs.log(logging.WARNING, "journal_set_aside", cause=aside.cause, kept_as=aside.kept_as)
+    if journal.pictures_aside is not None:
+        logs.log(logging.WARNING, "pictures_set_aside", kept_as=journal.pictures_aside)
     if lost := journal.lost_sessions:
         logs.log(logging.WARNING, "lost_with_the_server", sessions=lost)
     try:
@@ -93,12 +95,12 @@ def run(settings: ServeSettings, echo: Echo, recording: Recording = recording) -
         sockets = listen(settings.host, settings.port)
         for sock in sockets:
             stack.enter_context(contextlib.closing(sock))
-        journal = stack.enter_context(recording(settings, folder, metrics))
-        if book.is_new and settings.public_tokens == "window":
-            book.open_window(FIRST_WINDOW)
         if settings.metrics_port is not None:
             page = stack.enter_context(serve_metrics(metrics, settings.metrics_port))
             logs.log(logging.INFO, "metrics", url=f"http://127.0.0.1:{page.port}/metrics")
+        journal = stack.enter_context(recording(settings, folder, metrics))
+        if book.is_new and settings.public_tokens == "window":
+            book.open_window(FIRST_WINDOW)
         parts = Parts(book, journal, metrics)
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
             runner.run(_serve(settings, parts, sockets, tls, echo))

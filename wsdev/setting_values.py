@@ -66,6 +66,13 @@ def parse_journal_size(text: str) -> int:
     return size
 
 
+def parse_keep(text: str) -> float:
+    """Seconds of ``30d``, or 0 for ever; a bare number could be meant as days."""
+    if text.strip().isdecimal() and int(text):
+        raise ValueError("a time with its unit is expected, like 30d or 12h; 0 is for ever")
+    return parse_duration(text)
+
+
 def parse_pictures(text: str) -> PicturesKept:
     """``20``: the last 20 of each camera; ``10s``: one each 10 seconds; ``0`` or ``off``: none."""
     if text.isdecimal():
@@ -141,15 +148,24 @@ def parse_device_class(text: str) -> DeviceClass:
 _LIMIT_TYPES: Final = {f.name: f.type for f in dataclasses.fields(Limits)}
 
 
+_MAY_BE_ZERO: Final = frozenset({
+    "wrong_tokens_per_minute", "token_requests_per_minute", "connections_per_address",
+    "connections", "messages_per_minute", "record_bytes", "linger", "name_probe",
+})  # fmt: skip
+
+
 def parse_limit(text: str) -> tuple[str, float]:
     name, _, value = text.partition("=")
     if name not in _LIMIT_TYPES:
         raise ValueError(f"NAME=VALUE is expected, with one of: {', '.join(_LIMIT_TYPES)}")
     if _LIMIT_TYPES[name] == "float":
-        return name, parse_duration(value)
-    if not value.isdecimal():
+        number = parse_duration(value)
+    elif value.isdecimal():
+        number = int(value)
+    else:
         raise ValueError(f"{name} takes a whole number")
-    number = int(value)
+    if not number and name not in _MAY_BE_ZERO:
+        raise ValueError(f"{name} cannot be 0: nobody could get in or say a word")
     if name == "command_bytes" and number > HARD_MAX_TEXT_TO_DEVICE:
         raise ValueError(f"no device library takes more than {HARD_MAX_TEXT_TO_DEVICE} bytes")
     return name, number

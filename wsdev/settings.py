@@ -27,6 +27,7 @@ from wsdev.setting_values import (
     parse_device_class,
     parse_duration,
     parse_journal_size,
+    parse_keep,
     parse_limit,
     parse_network,
     parse_path,
@@ -146,7 +147,7 @@ class ServeSettings:
     )
     journal_keep: float = _setting(
         2_592_000.0,
-        parse_duration,
+        parse_keep,
         "How long the journal keeps things; 0 for ever.",
         metavar="TIME",
         shown="30d",
@@ -247,14 +248,18 @@ def load(
 
 def _read(setting: dataclasses.Field[Any], given: Any, where: str) -> Any:
     parse = setting.metadata["parse"]
+    if setting.metadata["many"]:
+        items = given if isinstance(given, (list, tuple)) else [given]
+        return tuple(_read_one(parse, item, where) for item in items)
+    return _read_one(parse, given, where)
+
+
+def _read_one(parse: Callable[[str], Any], text: Any, where: str) -> Any:
     try:
-        if setting.metadata["many"]:
-            items = given if isinstance(given, (list, tuple)) else [given]
-            return tuple(parse(str(item)) for item in items)
-        return parse(str(given))
+        return parse(str(text))
     except ValueError as exc:
         raise UsageError(
-            f"{where}: {given!r} is not usable: {exc}", "see wsdev serve --help"
+            f"{where}: {str(text)!r} is not usable: {exc}", "see wsdev serve --help"
         ) from None
 
 
