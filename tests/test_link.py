@@ -12,7 +12,7 @@ from wsdev.codes import CloseCode
 from wsdev.events import Closed, ClosedBy, Event, TimeUp
 from wsdev.gateway_session import GatewaySession
 from wsdev.limits import Limits
-from wsdev.link import WRITE_HIGH_WATER, Hold, Link
+from wsdev.link import READ_SIZE, WRITE_HIGH_WATER, Hold, Link, read_buffer
 from wsdev.session import SessionPolicy, State
 
 POLICY = SessionPolicy(limits=replace(Limits(), queue_bytes=100_000, stall_timeout=10.0))
@@ -126,6 +126,12 @@ class Setup:
         self.link.flush()
 
 
+def receive(link: Link, data: bytes) -> None:
+    """Let bytes come as an event loop does."""
+    link.get_buffer(-1)[: len(data)] = data
+    link.buffer_updated(len(data))
+
+
 @pytest.fixture
 def setup() -> Setup:
     return Setup()
@@ -134,10 +140,19 @@ def setup() -> Setup:
 def test_owner_is_told_of_the_beginning_the_events_and_the_end(setup: Setup) -> None:
     closed = Closed(1000, "", ClosedBy.PEER)
     setup.session.on_receive = [closed]
-    setup.link.data_received(b"bytes")
+    receive(setup.link, b"bytes")
     setup.link.connection_lost(None)
     assert setup.session.seen == [b"bytes"]
     assert setup.owner.told == ["made", closed, Closed(1006, "", ClosedBy.PATH), "lost"]
+
+
+def test_links_can_share_the_buffer_that_they_read_into() -> None:
+    buffer = read_buffer()
+    assert len(buffer) == READ_SIZE
+    one, other = Session(), Session()
+    for session, data in ((one, b"first"), (other, b"2nd"), (one, b"3")):
+        receive(Link(session, lambda: 0.0, buffer), data)
+    assert (one.seen, other.seen) == ([b"first", b"3"], [b"2nd"])
 
 
 def test_link_without_an_owner_holds_its_tongue() -> None:

@@ -5,16 +5,19 @@ import contextlib
 import ipaddress
 import socket
 import ssl
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import trustme
+import uvloop
 from harness import (
     FAR,
     PATIENCE,
     PING,
     PONG,
+    TEXT,
     Device,
     RawClient,
     RunningGateway,
@@ -31,6 +34,7 @@ from harness import (
 from journal_bench import bytes_on_disk, rows
 
 from wsdev.errors import CertificateError, TokenBookError
+from wsdev.link import READ_SIZE
 from wsdev.server import make_tls_context, raise_file_limit
 from wsdev.tokens import TokenBook
 
@@ -144,6 +148,33 @@ async def test_plain_http_on_the_tls_port_harms_nobody(tls: TLS, tmp_path: Path)
                 assert not (await client.read_to_end()).startswith(b"HTTP/1.1 200")
         async with gateway.device(name="kitchen") as device:
             await device.telemetry(1)
+
+
+@pytest.mark.parametrize(
+    "new_loop", [asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"]
+)
+@pytest.mark.parametrize("secure", [False, True])
+def test_flood_is_held_after_a_read_and_large_messages_come_whole(
+    new_loop: Callable[[], asyncio.AbstractEventLoop], secure: bool, tls: TLS, tmp_path: Path
+) -> None:
+    limit = 100
+
+    async def flood() -> None:
+        async with (
+            running_gateway(
+                tmp_path, tls=tls if secure else None, limits={"messages_per_minute": limit}
+            ) as gateway,
+            gateway.device("esp32cam") as device,
+        ):
+            await device.send({"type": "log", "id": 1, "message": "x" * 300_000})
+            assert (await device.receive())["id"] == 1
+            device.writer.write(frame(TEXT, b"") * 40_000)
+            await gateway.log.wait_for("throttled")
+            heard = gateway.gateway.totals().messages_in
+            assert limit < heard <= limit + READ_SIZE // len(frame(TEXT, b"")) + 1
+
+    with asyncio.Runner(loop_factory=new_loop) as runner:
+        runner.run(flood())
 
 
 async def test_camera_is_reset_over_tls_too(tls: TLS, tmp_path: Path) -> None:

@@ -16,6 +16,10 @@ from wsdev.codes import CloseCode
 from wsdev.events import Closed, ClosedBy, Event, TimeUp
 from wsdev.session import Session, State
 
+READ_SIZE: Final = 16 * 1024
+"""Bytes that are read at a time: holds act between two reads, so a peer that packs thousands of
+frames into its bytes is stopped after so many."""
+
 WRITE_HIGH_WATER: Final = 64 * 1024
 """Bytes in our write buffer above which the peer counts as not reading."""
 
@@ -46,20 +50,38 @@ class LinkOwner(Protocol):
         """The transport is gone; the last call."""
 
 
-class Link(asyncio.Protocol):
+def read_buffer() -> memoryview:
+    """A buffer to read into, for any number of links of one event loop."""
+    return memoryview(bytearray(READ_SIZE))
+
+
+class Link(asyncio.BufferedProtocol):
     """One connection: a transport on one side, a session on the other.
 
     Args:
         session: Either end's conversation.
         clock: Monotonic seconds, the loop's.
+        buffer: A :func:`read_buffer` to share; one of its own if left out.
     """
 
-    __slots__ = ("_backlog", "_clock", "_holds", "_owner", "_transport", "session", "stalled_since")
+    __slots__ = (
+        "_backlog",
+        "_buffer",
+        "_clock",
+        "_holds",
+        "_owner",
+        "_transport",
+        "session",
+        "stalled_since",
+    )
 
-    def __init__(self, session: Session, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, session: Session, clock: Callable[[], float], buffer: memoryview | None = None
+    ) -> None:
         self.session = session
         self.stalled_since: float | None = None
         self._backlog = 0
+        self._buffer = read_buffer() if buffer is None else buffer
         self._clock = clock
         self._owner: LinkOwner | None = None
         self._transport: asyncio.Transport | None = None
@@ -80,9 +102,13 @@ class Link(asyncio.Protocol):
             self._owner.link_made()
         self.flush()
 
-    def data_received(self, data: bytes) -> None:
-        """Bytes from the peer."""
-        self.dispatch(self.session.receive(data, self._clock()))
+    def get_buffer(self, sizehint: int) -> memoryview:
+        """Where to read to. The loop fills it and reports at once: links can share it."""
+        return self._buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """Bytes from the peer are in the buffer."""
+        self.dispatch(self.session.receive(bytes(self._buffer[:nbytes]), self._clock()))
 
     def eof_received(self) -> None:
         """The peer half-closed: the conversation ends, the transport closes after the flush."""

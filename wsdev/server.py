@@ -23,7 +23,7 @@ from wsdev.gateway_session import GatewaySession
 from wsdev.hub import Hub, Member
 from wsdev.interfaces import BACKLOG
 from wsdev.journal import Journal
-from wsdev.link import Hold, Link
+from wsdev.link import Hold, Link, read_buffer
 from wsdev.logs import LOGGER, log
 from wsdev.metrics import Metrics, Totals
 from wsdev.quotas import SiteKey, site_key
@@ -148,6 +148,7 @@ class Gateway:
             settings, tokens, journal, metrics, clock=clock, wall_clock=wall_clock
         )
         self._max_connections = min(self.limits.connections or max_connections, max_connections)
+        self._read_buffer = read_buffer()
         self._connections: dict[Connection, None] = {}
         self._per_peer: Counter[SiteKey] = Counter()
         self._throttled: dict[Connection, float] = {}
@@ -237,7 +238,7 @@ class Gateway:
     def _make_link(self) -> Link:
         now = self.now()
         session = GatewaySession(self.policy, now)
-        link = Link(session, self.now)
+        link = Link(session, self.now, self._read_buffer)
         link.attach(Connection(self, session, link))
         return link
 
