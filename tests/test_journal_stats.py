@@ -26,6 +26,7 @@ def test_empty_journal_is_all_zero(tmp_path: Path) -> None:
     assert (found.oldest, found.newest, found.last_run) == (None, None, None)
     assert found.by_class == found.top_devices == []
     assert found.file_bytes > 0
+    assert found.sessions_lost == 0
 
 
 def test_sessions_are_added_up_by_class_and_by_device(tmp_path: Path) -> None:
@@ -37,10 +38,21 @@ def test_sessions_are_added_up_by_class_and_by_device(tmp_path: Path) -> None:
         found = stats_of(journal)
     assert (found.sessions, found.sessions_open) == (4, 2)
     assert found.by_class == [
-        Amounts("esp32cam", 1, 1, 0, 0, 0, 0),
-        Amounts("pico", 3, 1, 24, 6912, 6, 420),
+        Amounts("esp32cam", 1, 1, 0, 0, 0, 0, 0),
+        Amounts("pico", 3, 1, 0, 24, 6912, 6, 420),
     ]
     assert [row.name for row in found.top_devices] == ["kitchen", "camera"]
+
+
+def test_lost_sessions_are_counted_apart(tmp_path: Path) -> None:
+    with made_journal(tmp_path) as journal:
+        journal.disconnect(journal.connect("kitchen"))
+        journal.connect("kitchen")
+        with journal.file.writing():
+            journal.file.lose_open(journal.last + 1)
+        found = stats_of(journal)
+    assert (found.sessions, found.sessions_open, found.sessions_lost) == (2, 0, 1)
+    assert found.top_devices == [Amounts("kitchen", 2, 0, 1, 12, 3456, 3, 210)]
 
 
 def test_only_the_devices_with_most_bytes_are_named(tmp_path: Path) -> None:
@@ -92,10 +104,13 @@ def test_free_pages_are_told_from_used_ones(tmp_path: Path) -> None:
         journal.messages(1, 1)
         journal.forget(3002)
         after = stats_of(journal)
+        files = [tmp_path / "journal.db", tmp_path / "journal.db-wal"]
+        sizes = tuple(file.stat().st_size for file in files)
     assert before.free_bytes == 0
     assert after.free_bytes > 400_000
     assert after.used_bytes < before.used_bytes
-    assert after.file_bytes >= after.used_bytes + after.free_bytes
+    assert after.file_bytes + after.wal_bytes >= after.used_bytes + after.free_bytes
+    assert (after.file_bytes, after.wal_bytes) == sizes
 
 
 @given(

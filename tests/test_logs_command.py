@@ -25,6 +25,7 @@ from test_cli import Done, Running, environment, fails, wsdev
 from wsdev.commands.journal_export import FORMATS
 from wsdev.errors import ExitCode
 from wsdev.journal_entries import FIELDS
+from wsdev.state_lock import LOCK_NAME, hold_state_folder
 
 NASTY = 'a\x1b]0;x\x07 \x9b31m \u202egnp\nline two "quoted", comma 日本'
 STYLES = re.compile(r"\x1b\[[0-9;]*m")
@@ -418,14 +419,61 @@ def test_stats_are_readable(journal: MadeJournal) -> None:
 
 
 def test_stats_tell_how_the_last_run_ended(tmp_path: Path) -> None:
+    def last_run() -> tuple[str, bool | None, int | None]:
+        text = wsdev("journal", "stats", "--state", str(tmp_path)).stdout
+        found = json.loads(wsdev("journal", "stats", "--json", "--state", str(tmp_path)).stdout)
+        return text, found["last_run"]["running"], found["last_run"]["process"]
+
     with made_journal(tmp_path) as journal:
         journal.start()
-        running = wsdev("journal", "stats", "--state", str(tmp_path)).stdout
+        with hold_state_folder(tmp_path):
+            text, *found = last_run()
+        assert f"it runs as process {os.getpid()}" in text
+        assert found == [True, os.getpid()]
+        text, *found = last_run()
+        assert "it was killed, or this is a copy" in text
+        assert found == [False, None]
+        (tmp_path / LOCK_NAME).unlink()
+        (tmp_path / LOCK_NAME).symlink_to("elsewhere")
+        text, *found = last_run()
+        assert "it runs, or was killed" in text
+        assert found == [None, None]
         with journal.file.writing():
             journal.file.lose_open(2)
-        lost = wsdev("journal", "stats", "--state", str(tmp_path)).stdout
-    assert "it runs, or was killed" in running
-    assert "killed or without power; last sign of life 20" in lost
+        assert "killed or without power; last sign of life 20" in last_run()[0]
+
+
+def test_stats_say_which_sessions_are_in_the_sums(journal: MadeJournal) -> None:
+    state = ["--state", str(journal.folder)]
+    some = wsdev("journal", "stats", *state).stdout
+    assert "Messages are of ended sessions, without the 1 open." in some
+    with journal.file.writing():
+        journal.file.lose_open(journal.last + 1)
+    journal.connect("third")
+    more = wsdev("journal", "stats", *state).stdout
+    assert "sessions  3, 1 open, 1 lost with the server" in more
+    assert "Messages are of ended sessions, without the 1 open and 1 lost." in more
+    found = json.loads(wsdev("journal", "stats", "--json", *state).stdout)
+    assert found["sessions_lost"] == 1
+    assert found["by_class"][1] == {
+        "name": "pico", "sessions": 2, "open": 1, "lost": 0, "ended_messages_in": 12,
+        "ended_bytes_in": 3456, "ended_messages_out": 3, "ended_bytes_out": 210,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("columns", [20, 40, 60, 80, 200])
+def test_stats_cut_no_number_in_a_terminal(journal: MadeJournal, columns: int) -> None:
+    journal.disconnect(journal.connect("n" * 64))
+    env = {"COLUMNS": str(columns), "NO_COLOR": "1"}
+    out = in_a_terminal("journal", "stats", "--state", str(journal.folder), env=env)
+    for text, times in (("24 (6.9 kB)", 1), ("12 (3.5 kB)", 2), ("6 (420 B)", 1), ("3 (210 B)", 2)):
+        assert out.count(text) == times
+    assert "…" not in out
+
+
+def test_stats_in_a_pipe_fold_no_name(journal: MadeJournal) -> None:
+    journal.disconnect(journal.connect("n" * 64))
+    assert "n" * 64 in wsdev("journal", "stats", "--state", str(journal.folder)).stdout
 
 
 def test_stats_of_an_empty_journal_are_readable(tmp_path: Path) -> None:

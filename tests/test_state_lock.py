@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from wsdev.errors import AlreadyRunning, StateFolderError
-from wsdev.state_lock import LOCK_NAME, hold_state_folder
+from wsdev.state_lock import LOCK_NAME, hold_state_folder, holder
 
 HOLD = """
 import sys
@@ -100,6 +100,38 @@ def test_lock_that_is_a_folder_is_told(tmp_path: Path) -> None:
     (tmp_path / LOCK_NAME).mkdir()
     with pytest.raises(StateFolderError), hold_state_folder(tmp_path):
         pass
+
+
+# Who holds it
+
+
+def test_holder_is_the_process_that_has_the_folder_now(tmp_path: Path) -> None:
+    assert holder(tmp_path) is None
+    with hold_state_folder(tmp_path):
+        assert holder(tmp_path) == os.getpid()
+    assert (tmp_path / LOCK_NAME).read_text() == f"{os.getpid()}\n"
+    assert holder(tmp_path) is None
+
+
+def test_looking_for_the_holder_leaves_the_folder_free(tmp_path: Path) -> None:
+    with hold_state_folder(tmp_path):
+        pass
+    assert holder(tmp_path) is None
+    with hold_state_folder(tmp_path):
+        pass
+
+
+@pytest.mark.parametrize("text", ["", "no number", "-1"])
+def test_holder_that_has_not_told_its_id_is_there_all_the_same(tmp_path: Path, text: str) -> None:
+    with hold_state_folder(tmp_path):
+        (tmp_path / LOCK_NAME).write_text(text)
+        assert holder(tmp_path) == 0
+
+
+def test_lock_that_cannot_be_read_is_told(tmp_path: Path) -> None:
+    (tmp_path / LOCK_NAME).symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(StateFolderError, match="cannot read the lock"):
+        holder(tmp_path)
 
 
 NO_ROOM = """

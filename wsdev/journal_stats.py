@@ -10,24 +10,26 @@ import msgspec
 from wsdev.journal_reader import JournalReader
 from wsdev.journal_schema import JOURNAL
 
-_TOP: Final = 5
+TOP: Final = 5
 
 
 class Amounts(msgspec.Struct, frozen=True):
-    """What sessions did; messages and bytes are those of ended ones, each way.
+    """What sessions did; messages and bytes are known of those that ended, each way.
 
     Attributes:
         name: Of the device or the class.
         open: Sessions without an end: there now, or the gateway was killed.
+        lost: Sessions that went down with the gateway.
     """
 
     name: str
     sessions: int
     open: int
-    messages_in: int
-    bytes_in: int
-    messages_out: int
-    bytes_out: int
+    lost: int
+    ended_messages_in: int
+    ended_bytes_in: int
+    ended_messages_out: int
+    ended_bytes_out: int
 
 
 class Run(msgspec.Struct, frozen=True):
@@ -48,14 +50,17 @@ class Stats(msgspec.Struct, frozen=True):
     """The journal in numbers.
 
     Attributes:
-        file_bytes: Of the file and its WAL; ``used_bytes`` of it hold something,
-            ``free_bytes`` are free pages, used again or given back by ``wsdev journal vacuum``.
+        file_bytes: Of the file without its WAL, which has ``wal_bytes``.
+        used_bytes: Of pages that hold something, in the file or as yet in the WAL.
+        free_bytes: Of free pages, used again or given back by ``wsdev journal vacuum``.
         oldest, newest: Unix milliseconds, None in an empty journal.
-        top_devices: Those with most bytes, the most first.
+        top_devices: Those with most bytes in ended sessions, the most first; at most
+            :data:`TOP`.
     """
 
     path: str
     file_bytes: int
+    wal_bytes: int
     used_bytes: int
     free_bytes: int
     pictures: int
@@ -64,6 +69,7 @@ class Stats(msgspec.Struct, frozen=True):
     newest: int | None
     sessions: int
     sessions_open: int
+    sessions_lost: int
     refusals: int
     messages: int
     by_class: list[Amounts]
@@ -85,22 +91,25 @@ def gather(reader: JournalReader) -> Stats:
         )
         (oldest,) = _row(db, "SELECT earliest FROM blocks ORDER BY sequence LIMIT 1") or (None,)
         (newest,) = _row(db, "SELECT latest FROM blocks ORDER BY sequence DESC LIMIT 1") or (None,)
-        sessions, still_open = _row(db, "SELECT count(*), sum(end_sequence IS NULL) FROM sessions")
+        sessions, still_open, lost = _row(db, f"SELECT count(*), {_OPEN}, {_LOST} FROM sessions")
         refusals = dict(
             db.execute("SELECT code, count(*) FROM refusals GROUP BY code ORDER BY 2 DESC, code")
         )
         messages = _messages(db)
         by_class = _amounts(db, "device_class", "ORDER BY 1")
-        top = _amounts(db, "device", f"ORDER BY sum(bytes_in) + sum(bytes_out) DESC LIMIT {_TOP}")
+        top = _amounts(
+            db, "device", f"ORDER BY total(bytes_in) + total(bytes_out) DESC, 1 LIMIT {TOP}"
+        )
         run = _row(
             db, "SELECT started, version, ended, how FROM runs ORDER BY sequence DESC LIMIT 1"
         )
     with JOURNAL.explained(reader.path):
-        sizes = _file_sizes(reader)
+        file_bytes, wal_bytes = _file_sizes(reader)
         pictures = [path.stat().st_size for path in reader.pictures.glob("*.jpg") if path.is_file()]
     return Stats(
         path=str(reader.path),
-        file_bytes=sizes,
+        file_bytes=file_bytes,
+        wal_bytes=wal_bytes,
         used_bytes=(pages - free) * page_size,
         free_bytes=free * page_size,
         pictures=len(pictures),
@@ -108,7 +117,8 @@ def gather(reader: JournalReader) -> Stats:
         oldest=oldest,
         newest=newest,
         sessions=sessions,
-        sessions_open=still_open or 0,
+        sessions_open=still_open,
+        sessions_lost=lost,
         refusals=sum(refusals.values()),
         messages=messages,
         by_class=by_class,
@@ -144,16 +154,19 @@ def _messages(db: sqlite3.Connection) -> int:
     return int(last - first + 1 - others)
 
 
+_OPEN: Final = "count(*) FILTER (WHERE end_sequence IS NULL)"
+_LOST: Final = "count(*) FILTER (WHERE closed_by = 'lost')"
+
+
 def _amounts(db: sqlite3.Connection, column: str, order: str) -> list[Amounts]:
     rows = db.execute(
-        f"SELECT {column}, count(*), sum(end_sequence IS NULL), total(messages_in),"
+        f"SELECT {column}, count(*), {_OPEN}, {_LOST}, total(messages_in),"
         " total(bytes_in), total(messages_out), total(bytes_out)"
         f" FROM sessions GROUP BY {column} {order}"
     )
     return [Amounts(row[0], *map(int, row[1:])) for row in rows]
 
 
-def _file_sizes(reader: JournalReader) -> int:
-    size = reader.path.stat().st_size
+def _file_sizes(reader: JournalReader) -> tuple[int, int]:
     wal = reader.path.with_name(reader.path.name + "-wal")
-    return size + (wal.stat().st_size if wal.exists() else 0)
+    return reader.path.stat().st_size, wal.stat().st_size if wal.exists() else 0
