@@ -13,9 +13,12 @@ import sqlite3
 import stat
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
+from datetime import time as clock_time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from made_journal import START, MadeJournal, made_journal
@@ -23,6 +26,7 @@ from rich.cells import cell_len
 from test_cli import Done, Running, environment, fails, wsdev
 
 from wsdev.commands.journal_export import FORMATS
+from wsdev.commands.log_filters import make_wanted
 from wsdev.errors import ExitCode
 from wsdev.journal_entries import FIELDS
 from wsdev.state_lock import LOCK_NAME, hold_state_folder
@@ -272,6 +276,47 @@ def test_time_without_a_zone_is_local(journal: MadeJournal) -> None:
     assert sequences(journal, "--since", text) == [8, 9]
 
 
+@pytest.mark.parametrize("zone", ["UTC", "Asia/Tokyo", "America/St_Johns"])
+def test_times_of_today_and_whole_days_are_local(
+    journal: MadeJournal, zone: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TZ", zone)
+    time.tzset()
+    monkeypatch.undo()
+    try:
+        now = datetime(2026, 3, 4, 12, 0, tzinfo=UTC)
+        today = now.astimezone().date()
+        for text, day, clock in [
+            ("08:48", today, "08:48"),
+            ("08:48:30", today, "08:48:30"),
+            (" today ", today, "00:00"),
+            ("yesterday", today - timedelta(days=1), "00:00"),
+            ("2026-02-01", date(2026, 2, 1), "00:00"),
+        ]:
+            expected = datetime.combine(day, clock_time.fromisoformat(clock)).timestamp() * 1000
+            assert since(text, now) == expected
+        assert (
+            since("08:48+02:00", now)
+            == datetime(today.year, today.month, today.day, 6, 48, tzinfo=UTC).timestamp() * 1000
+        )
+    finally:
+        time.tzset()
+
+
+def since(text: str, now: datetime) -> int | None:
+    nothing: dict[str, Any] = dict.fromkeys(
+        ("device", "device_class", "address", "kind", "until", "grep", "request_id")
+    )
+    return make_wanted(since=text, ignore_case=False, now=now, **nothing).since
+
+
+def test_whole_days_choose(journal: MadeJournal) -> None:
+    journal.now = int(datetime.now(UTC).timestamp() * 1000)
+    journal.refuse()
+    assert sequences(journal, "--since", "yesterday") == [10]
+    assert sequences(journal, "--until", "yesterday", "-n", "1") == [9]
+
+
 def test_json_has_the_documented_fields_and_the_exact_body(journal: MadeJournal) -> None:
     journal.message(2, "log", NASTY, 7)
     entry = json.loads(logs(journal, "--json", "-n", "1").stdout)
@@ -296,6 +341,8 @@ def test_unknown_request_id_is_told(journal: MadeJournal) -> None:
         ["--grep", "\x1b["],
         ["-i"],
         ["--since", "soon"],
+        ["--since", "25:00"],
+        ["--since", "tomorrow"],
         ["--since", "99999999d"],
         ["--until", "2026-13-01"],
         ["--since", "1h", "--until", "2h"],

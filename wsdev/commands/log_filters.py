@@ -46,7 +46,9 @@ KindOption = Annotated[
 SinceOption = Annotated[
     str | None,
     typer.Option(
-        "--since", metavar="TIME", help="From then on: 1h (ago), 2026-01-31, 2026-01-31T08:30."
+        "--since",
+        metavar="TIME",
+        help="From then on: 1h (ago), 08:30 (today), today, yesterday, 2026-01-31T08:30.",
     ),
 ]
 UntilOption = Annotated[
@@ -87,7 +89,7 @@ def make_wanted(
     """What the options ask for.
 
     Args:
-        now: With a zone; a time that has none is of that zone.
+        now: With a zone.
 
     Raises:
         UsageError: one of them cannot be meant.
@@ -146,7 +148,7 @@ def _network(text: str) -> IPNetwork:
 
 
 def _unix_milliseconds(option: str, text: str, now: datetime) -> int:
-    from datetime import datetime, timedelta  # noqa: PLC0415
+    from datetime import timedelta  # noqa: PLC0415
 
     from wsdev.errors import UsageError  # noqa: PLC0415
     from wsdev.setting_values import parse_duration  # noqa: PLC0415
@@ -155,14 +157,33 @@ def _unix_milliseconds(option: str, text: str, now: datetime) -> int:
         try:
             moment = now - timedelta(seconds=parse_duration(text))
         except ValueError:
-            moment = datetime.fromisoformat(text.strip())
-            if moment.tzinfo is None:
-                moment = moment.astimezone()
+            moment = _moment(text.strip(), now)
         return round(moment.timestamp() * 1000)
     except (ValueError, OverflowError, OSError):
         raise UsageError(
-            f"{option}: {text!r} is no time", "for example 10m, 2026-01-31 or 2026-01-31T08:30"
+            f"{option}: {text!r} is no time",
+            "for example 10m, 08:30, today, yesterday, 2026-01-31 or 2026-01-31T08:30",
         ) from None
+
+
+def _moment(text: str, now: datetime) -> datetime:
+    """A time that is not counted back from now; without a zone it is a local one.
+
+    Raises:
+        ValueError: none of the forms.
+    """
+    from datetime import datetime, time, timedelta  # noqa: PLC0415
+
+    today = now.astimezone().date()
+    if text == "today":
+        moment = datetime.combine(today, time())
+    elif text == "yesterday":
+        moment = datetime.combine(today - timedelta(days=1), time())
+    elif text[2:3] == ":":
+        moment = datetime.combine(today, time.fromisoformat(text))
+    else:
+        moment = datetime.fromisoformat(text)
+    return moment if moment.tzinfo is not None else moment.astimezone()
 
 
 def state_folder(state: Path | None) -> Path:
