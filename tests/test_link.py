@@ -12,7 +12,7 @@ from wsdev.codes import CloseCode
 from wsdev.events import Closed, ClosedBy, Event, TimeUp
 from wsdev.gateway_session import GatewaySession
 from wsdev.limits import Limits
-from wsdev.link import READ_SIZE, WRITE_HIGH_WATER, Hold, Link, read_buffer
+from wsdev.link import MANY_FRAMES, READ_SIZE, WRITE_HIGH_WATER, Hold, Link, read_buffer
 from wsdev.session import SessionPolicy, State
 
 POLICY = SessionPolicy(limits=replace(Limits(), queue_bytes=100_000, stall_timeout=10.0))
@@ -72,18 +72,20 @@ class Transport(asyncio.Transport):
 class Session(GatewaySession):
     """A session whose words and events are given by the test."""
 
-    __slots__ = ("on_receive", "on_tick", "saw_deaf", "seen", "to_say")
+    __slots__ = ("charges", "on_receive", "on_tick", "saw_deaf", "seen", "to_say")
 
     def __init__(self) -> None:
         super().__init__(POLICY, 0.0)
         self.to_say: list[bytes] = []
         self.on_receive: list[Event] = []
         self.on_tick: list[Event] = []
+        self.charges = 0
         self.seen: list[bytes] = []
         self.saw_deaf: list[bool] = []
 
     def receive(self, data: bytes, now: float) -> list[Event]:
         self.seen.append(data)
+        self.charged += self.charges
         return self.on_receive
 
     def tick(self, now: float, *, deaf: bool = False) -> list[Event]:
@@ -239,6 +241,16 @@ def test_session_knows_when_its_peer_is_not_heard(why: Hold | None, setup: Setup
     setup.session.due = 100.0
     setup.link.sweep(100.0)
     assert setup.session.saw_deaf == [why is not None]
+
+
+async def test_others_have_a_turn_after_many_frames_in_one_read(setup: Setup) -> None:
+    receive(setup.link, b"few")
+    assert setup.transport.calls == []
+    setup.session.charges = MANY_FRAMES + 1
+    receive(setup.link, b"many")
+    assert setup.transport.calls == ["pause"]
+    await asyncio.sleep(0)
+    assert setup.transport.calls == ["pause", "resume"]
 
 
 # A peer that does not read

@@ -20,6 +20,9 @@ READ_SIZE: Final = 16 * 1024
 """Bytes that are read at a time: holds act between two reads, so a peer that packs thousands of
 frames into its bytes is stopped after so many."""
 
+MANY_FRAMES: Final = 500
+"""In one read; after so many the others have a turn. uvloop would read on until nothing is left."""
+
 WRITE_HIGH_WATER: Final = 64 * 1024
 """Bytes in our write buffer above which the peer counts as not reading."""
 
@@ -35,6 +38,7 @@ class Hold(enum.IntFlag):
     NAME = 4  # its name is being settled
     JOURNAL = 8  # much of what it said is not recorded yet
     DRAIN = 16  # it is about to be sent away; what it said is recorded first
+    TURN = 32  # it said a lot at once; the others come next
 
 
 class LinkOwner(Protocol):
@@ -108,7 +112,11 @@ class Link(asyncio.BufferedProtocol):
 
     def buffer_updated(self, nbytes: int) -> None:
         """Bytes from the peer are in the buffer."""
+        before = self.session.charged
         self.dispatch(self.session.receive(bytes(self._buffer[:nbytes]), self._clock()))
+        if self.session.charged - before > MANY_FRAMES:
+            self.hold(Hold.TURN)
+            asyncio.get_running_loop().call_soon(self.release, Hold.TURN)
 
     def eof_received(self) -> None:
         """The peer half-closed: the conversation ends, the transport closes after the flush."""
