@@ -214,6 +214,9 @@ def busy(journal: MadeJournal) -> MadeJournal:
         (Wanted(request_id="000000000002"), [2, 8]),
         (Wanted(request_id="r00000000005"), [5]),
         (Wanted(request_id="nobody"), []),
+        (Wanted(session="000000000003"), [3, 7, 9]),
+        (Wanted(session="000000000002", since=START + 5000), [6, 8]),
+        (Wanted(session="nobody"), []),
     ],
 )
 def test_only_what_is_wanted_is_read(

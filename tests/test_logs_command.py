@@ -255,6 +255,8 @@ def test_last_fifty_are_shown_unless_told_otherwise(journal: MadeJournal) -> Non
         (["--until", "2024-01-01T09:00:02+01:00"], [1, 2]),
         (["--request-id", "r00000000005"], [5]),
         (["--request-id", " 000000000002 "], [2, 8]),
+        (["--session", " 000000000002 "], [2, 3, 4, 8]),
+        (["--session", "000000000002", "--kind", "message"], [3, 4]),
     ],
     ids=str,
 )
@@ -305,7 +307,7 @@ def test_times_of_today_and_whole_days_are_local(
 
 def since(text: str, now: datetime) -> int | None:
     nothing: dict[str, Any] = dict.fromkeys(
-        ("device", "device_class", "address", "kind", "until", "grep", "request_id")
+        ("device", "device_class", "address", "kind", "until", "grep", "session", "request_id")
     )
     return make_wanted(since=text, ignore_case=False, now=now, **nothing).since
 
@@ -328,9 +330,15 @@ def test_json_has_the_documented_fields_and_the_exact_body(journal: MadeJournal)
     }  # fmt: skip
 
 
-def test_unknown_request_id_is_told(journal: MadeJournal) -> None:
+def test_all_of_a_session_is_shown_however_long(journal: MadeJournal) -> None:
+    journal.messages(6, 200)
+    assert len(sequences(journal, "--session", "000000000006")) == 202
+
+
+@pytest.mark.parametrize("option", ["--request-id", "--session"])
+def test_unknown_id_is_told(journal: MadeJournal, option: str) -> None:
     state = ["--state", str(journal.folder)]
-    lines = fails(ExitCode.JOURNAL, "logs", "--request-id", "nope\x1b", *state)
+    lines = fails(ExitCode.JOURNAL, "logs", option, "nope\x1b", *state)
     assert "nope\\x1b" in lines[0]
 
 

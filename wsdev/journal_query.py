@@ -38,7 +38,9 @@ class Wanted:
         networks: Where it came from.
         since, until: Unix milliseconds; from the first, before the second.
         pattern: Is found in the entry's texts, see :func:`~wsdev.journal_entries.texts`.
-        request_id: What a refused client was shown, or the public id of a session.
+        session: The public id of the session that it belongs to.
+        request_id: What a refused client was shown, or the public id of a session, of which only
+            start and end are meant then.
     """
 
     kinds: frozenset[str] = frozenset(KINDS)
@@ -48,12 +50,13 @@ class Wanted:
     since: int | None = None
     until: int | None = None
     pattern: re.Pattern[str] | None = None
+    session: str | None = None
     request_id: str | None = None
 
     @property
     def sessions_matter(self) -> bool:
         """Whether only some sessions are wanted."""
-        return bool(self.devices or self.device_classes or self.networks)
+        return bool(self.devices or self.device_classes or self.networks or self.session)
 
     def fits(self, entry: Entry) -> bool:
         """The part of the choice that is not made in SQL."""
@@ -87,7 +90,7 @@ def make_sources(db: sqlite3.Connection, wanted: Wanted) -> tuple[list[Source], 
     _teach(db, wanted.networks)
     values = {
         name: value
-        for name in ("since", "until", "request_id")
+        for name in ("since", "until", "session", "request_id")
         if (value := getattr(wanted, name)) is not None
     }
     values |= _numbered("device", wanted.devices) | _numbered("class", wanted.device_classes)
@@ -130,7 +133,7 @@ def make_sources(db: sqlite3.Connection, wanted: Wanted) -> tuple[list[Source], 
                 [*of_session, *_between("s.ended", wanted)],
             )
         )
-    if "refusal" in kinds and not wanted.devices:
+    if "refusal" in kinds and not wanted.devices and wanted.session is None:
         conditions = _between("r.time", wanted)
         if wanted.networks:
             conditions.append("in_networks(r.address)")
@@ -179,6 +182,8 @@ def _conditions(wanted: Wanted, table: str) -> list[str]:
         conditions.append(f"{table}.device_class IN ({_names('class', wanted.device_classes)})")
     if wanted.networks:
         conditions.append(f"in_networks({table}.address)")
+    if wanted.session is not None:
+        conditions.append(f"{table}.session = :session")
     return conditions
 
 

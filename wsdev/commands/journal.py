@@ -15,6 +15,7 @@ from wsdev.commands.log_filters import (
     IgnoreCaseOption,
     KindOption,
     RequestIdOption,
+    SessionOption,
     SinceOption,
     UntilOption,
 )
@@ -68,6 +69,7 @@ def export(
     until: UntilOption = None,
     grep: GrepOption = None,
     ignore_case: IgnoreCaseOption = False,
+    session: SessionOption = None,
     request_id: RequestIdOption = None,
     state: StateOption = None,
 ) -> None:
@@ -90,6 +92,7 @@ def export(
         until=until,
         grep=grep,
         ignore_case=ignore_case,
+        session=session,
         request_id=request_id,
         now=datetime.now(UTC),
     )

@@ -63,6 +63,12 @@ GrepOption = Annotated[
     ),
 ]
 IgnoreCaseOption = Annotated[bool, typer.Option("--ignore-case", "-i", help="For --grep, A is a.")]
+SessionOption = Annotated[
+    str | None,
+    typer.Option(
+        "--session", metavar="ID", help="Only this session: its start, its messages, its end."
+    ),
+]
 RequestIdOption = Annotated[
     str | None,
     typer.Option(
@@ -83,6 +89,7 @@ def make_wanted(
     until: str | None,
     grep: str | None,
     ignore_case: bool,
+    session: str | None,
     request_id: str | None,
     now: datetime,
 ) -> Wanted:
@@ -127,6 +134,7 @@ def make_wanted(
         since=None if since is None else _unix_milliseconds("--since", since, now),
         until=None if until is None else _unix_milliseconds("--until", until, now),
         pattern=pattern,
+        session=None if session is None else session.strip(),
         request_id=None if request_id is None else request_id.strip(),
     )
     if wanted.since is not None and wanted.until is not None and wanted.since >= wanted.until:

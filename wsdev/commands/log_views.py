@@ -48,8 +48,8 @@ def parse_count(text: str | None, wanted: Wanted) -> int | None:
         UsageError: not a number of entries.
     """
     if text is None:
-        everything = wanted.since is not None or wanted.request_id is not None
-        return None if everything else _COUNT
+        bounds = (wanted.since, wanted.session, wanted.request_id)
+        return _COUNT if bounds == (None, None, None) else None
     if text == "all":
         return None
     # What is above 18 digits is no number of SQLite's.
@@ -64,7 +64,7 @@ def show(folder: Path, wanted: Wanted, count: int | None, view: View) -> None:
     Raises:
         UsageError: options that contradict each other.
         JournalError, StateFolderError: as the reader gives it; JournalError ``not_found`` when
-            nothing has the request id that is wanted.
+            nothing has the id that is wanted.
     """
     if view.follow and wanted.until is not None:
         raise UsageError("--follow goes on for ever, and --until ends", "leave one of them out")
@@ -84,9 +84,10 @@ def show(folder: Path, wanted: Wanted, count: int | None, view: View) -> None:
 
 
 def _tell_nothing(wanted: Wanted) -> None:
-    if wanted.request_id is not None:
+    named = wanted.request_id if wanted.session is None else wanted.session
+    if named is not None:
         raise JournalError(
-            f"nothing in the journal has the id {printable(wanted.request_id)}",
+            f"nothing in the journal has the id {printable(named)}",
             "copy all of the request id or session id; name another journal with --state",
             code="not_found",
         )

@@ -14,6 +14,7 @@ from wsdev.commands.log_filters import (
     IgnoreCaseOption,
     KindOption,
     RequestIdOption,
+    SessionOption,
     SinceOption,
     UntilOption,
 )
@@ -32,6 +33,7 @@ def logs(
     until: UntilOption = None,
     grep: GrepOption = None,
     ignore_case: IgnoreCaseOption = False,
+    session: SessionOption = None,
     request_id: RequestIdOption = None,
     lines: Annotated[
         str | None,
@@ -39,7 +41,7 @@ def logs(
             "--lines",
             "-n",
             metavar="COUNT",
-            help="The last so many, or all. [default: 50; with --since all]",
+            help="The last so many, or all. [default: 50; with --since or --session all]",
         ),
     ] = None,
     follow: Annotated[
@@ -76,6 +78,7 @@ def logs(
         until=until,
         grep=grep,
         ignore_case=ignore_case,
+        session=session,
         request_id=request_id,
         now=datetime.now(UTC),
     )
