@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 from wsdev.journal_file import JournalFile
 from wsdev.picture_store import picture_name
@@ -52,7 +53,7 @@ class MadeJournal:
         device: str = "kitchen",
         device_class: str = "pico",
         address: str = "192.0.2.7",
-        **more: str | None,
+        **more: Any,
     ) -> int:
         with self._next() as (sequence, when):
             session = f"{sequence:012x}"
@@ -120,7 +121,7 @@ class MadeJournal:
     def forget(self, before: int) -> None:
         """Delete what is older, as retention does."""
         with self.file.writing():
-            self.file.drop_before(before, 1_000_000)
+            self.file.space.drop_before(before, 1_000_000)
 
     def close(self) -> None:
         self.file.close()

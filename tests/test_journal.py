@@ -34,10 +34,11 @@ from journal_bench import (
 )
 
 from wsdev import journal_schema
-from wsdev.errors import LocalError, StateFolderError
+from wsdev.errors import JournalError, LocalError, StateFolderError
 from wsdev.journal import GROUP_ROWS, FileJournal
 from wsdev.journal_group import SessionKey
 from wsdev.journal_schema import FILE_NAME, PICTURES_FOLDER, suspicion
+from wsdev.journal_tail import NOTE_AFTER
 from wsdev.limits import Limits
 from wsdev.picture_store import picture_name
 from wsdev.protocol import MessageId
@@ -253,7 +254,7 @@ def test_what_is_no_journal_is_told(tmp_path: Path) -> None:
 
 
 def test_start_that_fails_lets_go_of_the_file(tmp_path: Path) -> None:
-    (tmp_path / PICTURES_FOLDER).write_text("in the way")
+    (tmp_path / PICTURES_FOLDER).symlink_to(PICTURES_FOLDER)  # to itself
     for _ in range(2):
         with pytest.raises(StateFolderError):
             FileJournal(tmp_path)
@@ -673,3 +674,130 @@ def in_order(folder: Path) -> list[tuple[str, object]]:
     )
     assert [number for number, _, _ in found] == list(range(1, len(found) + 1))
     return [(word, what) for _, word, what in found]
+
+
+# What an operator or a disk may do
+
+
+@pytest.mark.parametrize("what", ["removed", "replaced"])
+def test_nothing_is_acknowledged_into_a_file_that_nobody_finds(tmp_path: Path, what: str) -> None:
+    journal, loop = FileJournal(tmp_path), Loop()
+    journal.start(loop)
+    key, hears = journal.start_session(start_of()), Listener()
+    loop.run_until_recorded(journal)
+    path = tmp_path / FILE_NAME
+    if what == "replaced":
+        path.with_name("new").write_bytes(path.read_bytes())
+        path.with_name("new").rename(path)
+    else:
+        path.unlink()
+    say(journal, key, hears, 1)
+    wait_until(lambda: "removed or replaced" in journal.trouble)
+    assert journal.close() > 0
+    assert not hears.rows
+
+
+def test_session_that_was_quiet_for_long_is_lost_with_its_last_message(tmp_path: Path) -> None:
+    journal, loop = FileJournal(tmp_path, full_sync=False), Loop()
+    journal.start(loop)
+    quiet, hears = journal.start_session(start_of("quiet")), Listener()
+    text = say(journal, quiet, hears, 1)
+    busy = journal.start_session(start_of("busy"))
+    for number in range(2 * NOTE_AFTER + GROUP_ROWS):
+        journal.record(busy, OTHER, b"", None, None)
+        if number % 10_000 == 0:
+            loop.run_until_recorded(journal)
+    loop.run_until_recorded(journal)
+    with (tmp_path / FILE_NAME).open("rb"):  # as a crash leaves it: a copy of the open files
+        copy = tmp_path / "copy"
+        copy.mkdir()
+        for name in (FILE_NAME, f"{FILE_NAME}-wal"):
+            (copy / name).write_bytes((tmp_path / name).read_bytes())
+    journal.close()
+
+    with writing(copy) as (after, loop):
+        assert after.lost_sessions == 2
+        again = after.start_session(start_of("quiet"))
+        after.record(again, TELEMETRY, text.encode(), 1, hears)
+        loop.run_until(lambda: hears.ids == [1, 1])
+    last = "SELECT last_message FROM sessions WHERE device = 'quiet' ORDER BY sequence"
+    assert rows(copy, last)[0] == (4,) or rows(copy, last)[0] == (3,)
+    assert len(rows(copy, "SELECT 1 FROM messages WHERE id = 1")) == 1
+
+
+def test_device_without_a_name_is_known_within_its_session(tmp_path: Path) -> None:
+    with writing(tmp_path) as (journal, loop):
+        hears = Listener()
+        key = journal.start_session(start_of("pico-1", has_name=False))
+        text = say(journal, key, hears, 1)
+        journal.record(key, TELEMETRY, text.encode(), 1, hears)
+        journal.rename_session(key, "kitchen")
+        journal.record(key, TELEMETRY, text.encode(), 1, hears)
+        later = journal.start_session(start_of("pico-2", has_name=False))
+        journal.record(later, TELEMETRY, text.encode(), 1, hears)
+        loop.run_until(lambda: hears.ids == [1] * 4)
+    # Who the second one is, nobody can know.
+    assert bodies(tmp_path) == [text, text]
+
+
+def test_names_that_are_made_up_do_not_crowd_out_what_devices_said(tmp_path: Path) -> None:
+    with writing(tmp_path) as (journal, loop):
+        for number in range(50):
+            key = journal.start_session(start_of(f"pico-{number}", has_name=False))
+            say(journal, key, Listener(), number)
+        loop.run_until_recorded(journal)
+        assert not journal._windows._windows
+
+
+def test_writer_that_ends_is_trouble(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    journal, loop = FileJournal(tmp_path), Loop()
+
+    def end(*_: object) -> None:
+        raise SystemExit
+
+    monkeypatch.setattr(journal, "_keep_house", end)
+    journal.start(loop)
+    wait_until(lambda: "writer has ended" in journal.trouble)
+    journal.close()
+
+
+def test_pictures_that_cannot_be_kept_hold_no_ack_up(tmp_path: Path) -> None:
+    (tmp_path / PICTURES_FOLDER).write_text("in the way")
+    with writing(tmp_path, pictures=PicturesKept(last=1)) as (journal, loop):
+        key, hears = journal.start_session(start_of()), Listener()
+        journal.record(key, PICTURE, JPEG, None, hears)
+        say(journal, key, hears, 1)
+        loop.run_until(lambda: hears.rows == 2)
+        assert "pictures cannot be kept" in journal.trouble
+        (tmp_path / PICTURES_FOLDER).unlink()
+        journal.record(key, PICTURE, JPEG, None, hears)
+        loop.run_until(lambda: hears.rows == 3)
+        assert not journal.trouble
+    kept = rows(tmp_path, "SELECT picture IS NULL FROM messages WHERE sha256 IS NOT NULL")
+    assert kept == [(1,), (0,)]
+
+
+def test_pictures_of_a_journal_that_is_set_aside_are_kept(tmp_path: Path) -> None:
+    with writing(tmp_path, pictures=PicturesKept(last=5)) as (journal, loop):
+        journal.record(journal.start_session(start_of()), PICTURE, JPEG, None, None)
+        loop.run_until_recorded(journal)
+    (tmp_path / FILE_NAME).unlink()
+    with writing(tmp_path) as (journal, _):
+        assert journal.pictures_aside is not None
+        assert [path.read_bytes() for path in journal.pictures_aside.iterdir()] == [JPEG]
+    with writing(tmp_path) as (journal, _):
+        assert journal.pictures_aside is None
+
+
+def test_damage_in_what_a_device_said_before_holds_nobody_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> list[int]:
+        raise JournalError("damaged", code="damaged")
+
+    with writing(tmp_path) as (journal, loop):
+        monkeypatch.setattr(journal._file.tail, "resendable", fail)
+        key, hears = journal.start_session(start_of()), Listener()
+        say(journal, key, hears, 1)
+        loop.run_until(lambda: hears.ids == [1])
+    assert suspicion(tmp_path / FILE_NAME).exists()

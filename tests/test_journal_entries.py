@@ -6,10 +6,12 @@ import json
 import re
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from wsdev.codes import REFUSALS
 from wsdev.journal_entries import (
     ENTRY_TYPES,
     FIELDS,
@@ -52,6 +54,15 @@ def test_document_begins_with_what_all_kinds_have() -> None:
 def test_document_says_class_as_the_command_line_does() -> None:
     assert document(START)["class"] == "pico"
     assert "device_class" not in document(MESSAGE)
+
+
+def test_document_of_a_refusal_has_the_words_that_its_client_was_shown() -> None:
+    found = document(REFUSAL)
+    assert found["message"] == REFUSALS["token_mistyped"].message
+    assert found["hint"] == REFUSALS["token_mistyped"].hint
+    later = document(msgspec.structs.replace(REFUSAL, code="of_a_later_version"))
+    assert list(later) == list(found)
+    assert (later["message"], later["hint"]) == (None, None)
 
 
 def test_documents_of_one_kind_have_the_same_fields() -> None:

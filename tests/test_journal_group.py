@@ -43,9 +43,12 @@ class Bench:
         self.windows = ResendWindows(lambda device: self.file.tail.resendable(device, MOST))
         self.sequence = self.file.last_sequence()
         self.record_bytes = record_bytes
+        self.open_sessions: set[SessionKey] = set()
 
     def fill(self, *things: Message | Happening) -> Group:
-        group = Group(self.sequence, self.windows, self.pictures, self.record_bytes)
+        group = Group(
+            self.sequence, self.windows, self.pictures, self.record_bytes, self.open_sessions
+        )
         group.fill(things)
         return group
 
@@ -328,5 +331,5 @@ def test_times_of_a_group_are_marked_from_the_earliest_to_the_latest(bench: Benc
     bench.write(started(key, NOW + 5), (key, OTHER, None, b"", NOW - 86_400_000, None))
     query = "SELECT * FROM blocks"
     assert rows(bench.folder, query) == [(1, NOW - 86_400_000, NOW + 5)]
-    bench.write((key, OTHER, None, b"", NOW + 9, None))
-    assert rows(bench.folder, query) == [(1, NOW - 86_400_000, NOW + 9)]
+    bench.write((key, OTHER, None, b"", NOW - 86_400_001, None))
+    assert rows(bench.folder, query) == [(1, NOW - 86_400_001, NOW + 5)]

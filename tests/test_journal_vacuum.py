@@ -42,7 +42,7 @@ def test_free_pages_are_given_back_and_nothing_else(hollow: MadeJournal) -> None
     assert before > 2_000_000
     assert after < 100_000
     assert hollow.file.path.stat().st_size == after
-    assert hollow.file.free_pages()[0] == 0
+    assert hollow.file.space.free_pages()[0] == 0
     assert count(hollow.folder) == kept
     db = sqlite3.connect(hollow.file.path)
     assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
@@ -54,7 +54,7 @@ def test_space_goes_in_small_steps_and_progress_is_told(hollow: MadeJournal) -> 
     sizes: list[int] = []
     vacuum(
         hollow.folder,
-        lambda: sizes.append(hollow.file.free_pages()[1]),
+        lambda: sizes.append(hollow.file.space.free_pages()[1]),
         lambda done, total: told.append((done, total)),
     )
     steps = [before - after for before, after in pairwise(sizes)]

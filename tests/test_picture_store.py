@@ -182,7 +182,9 @@ def test_picture_that_cannot_be_deleted_is_tried_again(folder: Path) -> None:
     assert names(folder) == [picture_name(2)]
 
 
-def test_folder_that_is_a_file_is_an_error(folder: Path) -> None:
+def test_file_in_the_place_of_the_folder_is_told_with_the_first_picture(folder: Path) -> None:
     folder.write_text("")
-    with pytest.raises(NotADirectoryError):
-        store_of(folder)
+    store = store_of(folder)
+    assert not store.trouble
+    assert not store.write(picture_name(1), JPEG)
+    assert "pictures cannot be kept" in store.trouble

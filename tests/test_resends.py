@@ -60,7 +60,7 @@ def test_past_is_loaded_once() -> None:
 
 def test_devices_do_not_share_what_they_said() -> None:
     windows = ResendWindows(Past())
-    windows.add("kitchen", [hash("a")])
+    windows.add(windows.of("kitchen"), [hash("a")])
     assert "a" in windows.of("kitchen")
     assert "a" not in windows.of("porch")
 
@@ -85,20 +85,20 @@ def test_windows_shrink_as_the_fleet_grows_but_never_below_the_least() -> None:
     windows = ResendWindows(Past())
     few = windows.of("first")
     for number in range(3 * MOST):
-        windows.add("first", [hash(str(number))])
+        windows.add(windows.of("first"), [hash(str(number))])
     assert MOST <= known(few, 3 * MOST) <= 2 * MOST
     fleet = IN_ALL // MOST * 4
     for number in range(fleet):
         windows.of(f"d{number}")
     one_of_many = windows.of("d0")
     for number in range(3 * MOST):
-        windows.add("d0", [hash(str(number))])
+        windows.add(windows.of("d0"), [hash(str(number))])
     assert MOST // 5 <= known(one_of_many, 3 * MOST) <= MOST // 2
     for number in range(fleet, IN_ALL // LEAST * 2):
         windows.of(f"d{number}")
     last = windows.of("d1")
     for number in range(3 * MOST):
-        windows.add("d1", [hash(str(number))])
+        windows.add(windows.of("d1"), [hash(str(number))])
     assert LEAST <= known(last, 3 * MOST) <= 2 * LEAST
 
 

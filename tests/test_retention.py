@@ -171,7 +171,7 @@ def test_rows_of_a_clock_that_began_in_1970_are_as_old_as_those_after_them(
 def test_log_that_cannot_be_emptied_is_told(keeper: Keeper) -> None:
     keeper.fill(NOW)
     with pytest.raises(JournalError, match="does not come to an end"):
-        keeper.file.check_wal(1)
+        keeper.file.space.check_wal(1)
 
 
 def test_clock_that_jumped_back_does_not_delete_new_rows(keeper: Keeper) -> None:
@@ -194,11 +194,11 @@ def test_clock_that_jumped_back_does_not_delete_new_rows(keeper: Keeper) -> None
 def test_oldest_go_until_it_is_small_enough(keeper: Keeper) -> None:
     for _ in range(6):
         keeper.fill(NOW)
-    most = keeper.file.used_bytes() * 2 // 3
+    most = keeper.file.space.used_bytes() * 2 // 3
     keeper.set(most=most)
     left = keeper.run()
     assert left == sorted(left, reverse=True)
-    assert keeper.file.used_bytes() <= most * 0.95
+    assert keeper.file.space.used_bytes() <= most * 0.95
     # One block is a sixth: no more went than had to.
     assert left[-1] == 3000
     assert keeper.first() == 3001
@@ -208,7 +208,7 @@ def test_oldest_go_until_it_is_small_enough(keeper: Keeper) -> None:
 def test_size_at_its_bound_is_left_alone(keeper: Keeper) -> None:
     for _ in range(3):
         keeper.fill(NOW)
-    keeper.set(most=keeper.file.used_bytes())
+    keeper.set(most=keeper.file.space.used_bytes())
     assert keeper.run() == [3000]
 
 
@@ -217,7 +217,7 @@ def test_pictures_count_and_go_with_their_rows(keeper: Keeper) -> None:
     old = [keeper.add_picture(NOW) for _ in range(5)]
     keeper.fill(NOW)
     kept = keeper.add_picture(NOW)
-    keeper.set(most=keeper.file.used_bytes() + 5 * len(JPEG))
+    keeper.set(most=keeper.file.space.used_bytes() + 5 * len(JPEG))
     assert keeper.run()[-1] == 1001
     names = [path.name for path in (keeper.folder / "pictures").iterdir()]
     assert names == [kept]
@@ -235,15 +235,15 @@ def test_replaced_pictures_are_deleted_on_the_way(keeper: Keeper) -> None:
 def test_room_is_given_back_to_the_file_system_in_small_steps(keeper: Keeper) -> None:
     for _ in range(6):
         keeper.fill(NOW)
-    _, pages = keeper.file.free_pages()
-    keeper.set(most=keeper.file.used_bytes() // 3)
+    _, pages = keeper.file.space.free_pages()
+    keeper.set(most=keeper.file.space.used_bytes() // 3)
     keeper.clock.now += 1
     sizes = [pages]
     while keeper.retention.step(NOW):
-        sizes.append(keeper.file.free_pages()[1])
+        sizes.append(keeper.file.space.free_pages()[1])
     shorter = [before - after for before, after in pairwise(sizes)]
     assert max(shorter) <= 66, shorter  # 64, and what SQLite needs to keep track of them
-    free, left = keeper.file.free_pages()
+    free, left = keeper.file.space.free_pages()
     assert free <= max(64, left * 0.1)
     assert left < pages / 2
 
@@ -253,10 +253,10 @@ def test_a_few_free_pages_are_kept_for_what_comes(keeper: Keeper) -> None:
     keeper.fill(NOW - DAY, 1000, "x" * 100)
     for _ in range(4):
         keeper.fill(NOW)
-    _, pages = keeper.file.free_pages()
+    _, pages = keeper.file.space.free_pages()
     keeper.run()
-    assert keeper.file.free_pages()[0] > 0
-    assert keeper.file.free_pages()[1] == pages
+    assert keeper.file.space.free_pages()[0] > 0
+    assert keeper.file.space.free_pages()[1] == pages
 
 
 # Steps

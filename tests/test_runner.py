@@ -31,7 +31,7 @@ from journal_bench import JPEG, PICTURE, a_refusal, rows, start_of
 
 from wsdev.errors import ExitCode
 from wsdev.interfaces import listen
-from wsdev.journal import Journal
+from wsdev.journal_interface import Journal
 from wsdev.metrics import Metrics
 from wsdev.runner import banner, log_loop_fault, recording
 from wsdev.settings import load

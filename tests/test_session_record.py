@@ -18,8 +18,8 @@ from wsdev.events import (
     RequestReceived,
 )
 from wsdev.gateway_session import GatewaySession
-from wsdev.journal import Journal
 from wsdev.journal_group import Sender, SessionKey
+from wsdev.journal_interface import Journal
 from wsdev.link import Link
 from wsdev.protocol import ESP32CAM, BadMessage, MessageId, decode_from_device
 from wsdev.records import KIND_NAMES, Refusal, SessionEnd, SessionStart

@@ -26,7 +26,7 @@ from wsdev.events import (
 from wsdev.front_desk import FrontDesk, LetIn, Visitor
 from wsdev.gateway_session import GatewaySession
 from wsdev.hub import Hub, Member
-from wsdev.journal import Journal
+from wsdev.journal_interface import Journal
 from wsdev.limits import Limits
 from wsdev.link import Hold, Link
 from wsdev.logs import is_logged, log
@@ -246,6 +246,7 @@ class Connection:
             via=via,
             user_agent=None if agent is None else storable(agent),
             token=admission.token_id,
+            has_name=False,
         )
         self._record = SessionRecord(
             gateway.journal, self._session, self.link, start, gateway.now()

@@ -16,12 +16,13 @@ import time
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final, Protocol, Self
+from typing import Final, Self
 
 from wsdev import __version__
 from wsdev.errors import LocalError
 from wsdev.journal_file import begin_run
 from wsdev.journal_group import Group, Happening, Message, Sender, SessionKey
+from wsdev.journal_interface import Notify
 from wsdev.journal_schema import JOURNAL, PICTURES_FOLDER, suspicion
 from wsdev.limits import Limits
 from wsdev.picture_store import PictureStore, set_pictures_aside
@@ -36,72 +37,13 @@ _GROUP_SLICES: Final = 5
 _FEW_ROWS: Final = 16
 """A group after one as small as this is not waited for: a lone device gets its ack at once."""
 
+SLOW_SECONDS: Final = 5.0
+"""A group that is not written after so long is trouble, even if the disk has not refused it."""
+
 RETRY_SECONDS: Final = 0.5
 """Between two tries to write what the disk did not take."""
 
 _IDLE_SECONDS: Final = 1.0
-
-
-Notify = Callable[..., object]
-"""Calls a function with arguments on the event loop, as ``loop.call_soon_threadsafe`` does."""
-
-
-class Journal(Protocol):
-    """Where everything is recorded. Called on the event loop; no call waits.
-
-    Things get their order from the order of the calls.
-    """
-
-    def start(self, notify: Notify) -> object:
-        """Begin; ``notify`` calls a function on the event loop, as ``call_soon_threadsafe``."""
-
-    @property
-    def trouble(self) -> str:
-        """Why nothing can be recorded now; empty when all is well."""
-
-    @property
-    def is_full(self) -> bool:
-        """Whether so much waits to be recorded that no more should be taken in."""
-
-    @property
-    def waiting(self) -> tuple[int, int]:
-        """Rows and bytes that wait to be recorded."""
-
-    @property
-    def left_out(self) -> int:
-        """Refusals that were not recorded, for want of room."""
-
-    def start_session(self, start: SessionStart) -> SessionKey:
-        """A device is let in."""
-
-    def rename_session(self, session: SessionKey, device: str) -> None:
-        """A device has another name."""
-
-    def end_session(self, session: SessionKey, end: SessionEnd) -> None:
-        """A device is gone."""
-
-    def refuse(self, refusal: Refusal) -> None:
-        """A request was refused. Left out, and counted, when the journal is full."""
-
-    def when_recorded(self, call: Callable[[], None]) -> None:
-        """Call once all before is on disk and its senders are told."""
-
-    def record(
-        self,
-        session: SessionKey,
-        kind: int,
-        data: bytes,
-        message_id: MessageId | None,
-        sender: Sender | None,
-    ) -> None:
-        """A message.
-
-        Args:
-            kind: A number of :mod:`wsdev.records`.
-            data: UTF-8, but for the binary kinds.
-            sender: Is told once it is on disk. The same acknowledged message of the same device,
-                sent again, is told and not recorded.
-        """
 
 
 OnCommit = Callable[[float, int], None]
@@ -147,6 +89,7 @@ class FileJournal:
         """
         self._wall_clock = wall_clock
         self._limits = limits
+        self._clock = clock
         self._on_commit = on_commit
         self._on_step = on_step
         self._file, begun = begin_run(folder, self._now(), __version__, full_sync=full_sync)
@@ -162,10 +105,12 @@ class FileJournal:
             undo.pop_all()
         self._pictures = store
         self._retention = Retention(self._file, store, keep=keep, most=most, clock=clock)
-        self._windows = ResendWindows(lambda name: self._file.tail.resendable(name, MOST))
+        self._windows = ResendWindows(self._resendable)
         self._rows = self._bytes = self._left_out = 0
         self._queue: deque[Message | Happening] = deque()
         self._in_hand = 0
+        self._in_hand_since = 0.0
+        self._open: set[SessionKey] = set()
         self._last_rows = 0
         self._wake = threading.Event()
         self._idle = self._housework = False
@@ -202,7 +147,9 @@ class FileJournal:
     @property
     def trouble(self) -> str:
         """Why nothing can be recorded now, or nothing old be deleted; empty when all is well."""
-        return self._recording_trouble or self._keeping_trouble
+        if self._in_hand and self._clock() - self._in_hand_since > SLOW_SECONDS:
+            return self._recording_trouble or "the disk does not answer"
+        return self._recording_trouble or self._keeping_trouble or self._pictures.trouble
 
     @property
     def is_full(self) -> bool:
@@ -222,7 +169,7 @@ class FileJournal:
 
     def start_session(self, start: SessionStart) -> SessionKey:
         """A device is let in."""
-        session = SessionKey(start.device)
+        session = SessionKey(start.device, start.device_class, has_name=start.has_name)
         when = self._now()
         self._add(lambda group: group.start_session(session, when, start))
         return session
@@ -288,16 +235,24 @@ class FileJournal:
     # In the writer's thread
 
     def _run(self) -> None:
+        try:
+            self._write_all()
+        except BaseException as fault:
+            self._recording_trouble = "the journal's writer has ended: see the log"
+            self._raise_on_loop(fault)
+        with contextlib.suppress(LocalError), JOURNAL.explained(self._file.path):
+            self._file.close()
+
+    def _write_all(self) -> None:
         while True:
             things = self._gather()
+            self._in_hand_since = self._clock()
             self._in_hand = len(things)
             if things and not self._commit(things):
                 break
             if self._closing.is_set() and not self._queue:
                 break
             self._keep_house()
-        with contextlib.suppress(LocalError), JOURNAL.explained(self._file.path):
-            self._file.close()
 
     def _gather(self) -> list[Message | Happening]:
         """The next group; empty if there was nothing for a while."""
@@ -324,7 +279,13 @@ class FileJournal:
         """Write a group, however long that takes; False if it was given up, on closing."""
         while True:
             started = time.perf_counter()
-            group = Group(self._sequence, self._windows, self._pictures, self._limits.record_bytes)
+            group = Group(
+                self._sequence,
+                self._windows,
+                self._pictures,
+                self._limits.record_bytes,
+                self._open,
+            )
             try:
                 self._write(group, things)
             except Exception as fault:
@@ -354,12 +315,25 @@ class FileJournal:
     def _noted(self, fault: LocalError) -> str:
         """The cause; the next start looks for the damage that was met here."""
         if fault.code == "damaged":
-            suspicion(self._file.path).touch(0o600)
+            # On a disk that is full too, the next start finds it by itself or not at all.
+            with contextlib.suppress(OSError):
+                suspicion(self._file.path).touch(0o600)
         return fault.cause
+
+    def _resendable(self, device: str) -> list[int]:
+        """What a device may send again; nothing if the part of the file that says so is damaged."""
+        try:
+            return self._file.tail.resendable(device, MOST)
+        except LocalError as fault:
+            if fault.code != "damaged":
+                raise
+            self._keeping_trouble = self._noted(fault)
+            return []
 
     def _write(self, group: Group, things: list[Message | Happening]) -> None:
         with JOURNAL.explained(self._file.path):
             group.fill(things)
+            self._file.check_place()
             with self._file.writing():
                 group.write(self._file)
 
@@ -369,7 +343,7 @@ class FileJournal:
             with contextlib.suppress(RuntimeError):
                 self._notify(call, *arguments)
 
-    def _raise_on_loop(self, fault: Exception) -> None:
+    def _raise_on_loop(self, fault: BaseException) -> None:
         """Let the event loop's handler of faults tell of one."""
 
         def tell() -> None:

@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Final
 
 import msgspec
 
+from wsdev.codes import REFUSALS
 from wsdev.protocol import MessageId
 
 
@@ -126,6 +127,8 @@ FIELDS: Final = (
         for field in msgspec.structs.fields(entry_type)
         if field.encode_name not in _FIRST_FIELDS
     ),
+    "message",
+    "hint",
 )
 """All fields of all kinds, in the order in which a table has them."""
 
@@ -145,8 +148,15 @@ def iso(milliseconds: int) -> str:
 
 
 def document(entry: Entry) -> dict[str, Any]:
-    """The entry's fields by name; the time is ISO 8601 in UTC with milliseconds."""
+    """The entry's fields by name; the time is ISO 8601 in UTC with milliseconds.
+
+    A refusal also has the words that its client was shown, None if a later version's code.
+    """
     fields = msgspec.to_builtins(entry)
+    if isinstance(entry, RefusalEntry):
+        known = REFUSALS.get(entry.code)
+        fields["message"] = known and known.message
+        fields["hint"] = known and known.hint
     return {
         "sequence": fields.pop("sequence"),
         "time": iso(fields.pop("time")),

@@ -14,6 +14,7 @@ from typing import Final
 
 from wsdev.errors import JournalError, LocalError
 from wsdev.journal_schema import FILE_NAME, JOURNAL, SetAside, open_for_writing, suspicion
+from wsdev.journal_space import JournalSpace
 from wsdev.journal_tail import TAIL, JournalTail
 from wsdev.protocol import MessageId
 from wsdev.records import Refusal, SessionEnd, SessionStart
@@ -31,9 +32,6 @@ _BLOCK_BYTES: Final = 256 * 1024
 _BLOCK_SPAN: Final = 3_600_000
 """A block ends at so many sequence numbers, bytes or milliseconds: so much too much is looked at by
 a search for a time, and kept by retention."""
-
-_SANE_TIME: Final = 1_704_067_200_000
-"""2024: a host without a battery for its clock starts in 1970."""
 
 _WAL_LEFT: Final = 16 * 1024 * 1024
 
@@ -75,7 +73,9 @@ class JournalFile:
         self._block: tuple[int, int] | None = None
         self._block_bytes = 0
         self.tail = JournalTail(self._db, self.path)
+        self.space = JournalSpace(self._db, self.path)
         with JOURNAL.explained(self.path):
+            self._identity = self._status()
             self._db.execute(f"PRAGMA synchronous = {'FULL' if full_sync else 'NORMAL'}")
             self._db.execute(f"PRAGMA journal_size_limit = {_WAL_LEFT}")
 
@@ -96,6 +96,28 @@ class JournalFile:
         except BaseException:
             self._block = block
             raise
+
+    def _status(self) -> tuple[int, int]:
+        status = self.path.stat()
+        return status.st_dev, status.st_ino
+
+    def check_place(self) -> None:
+        """See that the file is still where it was opened.
+
+        Raises:
+            JournalError: it was removed or replaced, code ``replaced``: what is written to it now
+                would be found by nobody.
+        """
+        try:
+            in_place = self._status() == self._identity
+        except FileNotFoundError:
+            in_place = False
+        if not in_place:
+            raise JournalError(
+                f"{printable(str(self.path))} was removed or replaced under the gateway",
+                "restart the gateway",
+                code="replaced",
+            )
 
     def last_sequence(self) -> int:
         """The highest sequence number so far; 0 in an empty journal."""
@@ -147,6 +169,14 @@ class JournalFile:
                 start.via, start.user_agent, start.token,
             ),
         )  # fmt: skip
+
+    def note_last_messages(self, noted: Sequence[tuple[int | None, int]]) -> None:
+        """The latest messages of open sessions, for the case that they are lost.
+
+        Args:
+            noted: Number of the message, and the session's.
+        """
+        self._db.executemany("UPDATE sessions SET last_message = ? WHERE sequence = ?", noted)
 
     def rename_session(self, session: int, device: str) -> None:
         """The device of a session has another name."""
@@ -261,7 +291,8 @@ class JournalFile:
         )
         self._db.executemany(
             "UPDATE sessions SET end_sequence = ?, ended = ?, closed_by = 'lost',"
-            " reason = 'lost with the server', last_message = ? WHERE sequence = ?",
+            " reason = 'lost with the server', last_message = ifnull(?, last_message)"
+            " WHERE sequence = ?",
             [
                 (first_sequence + number, max(lost_at, started), last_messages.get(key), key)
                 for number, (key, started) in enumerate(open_ones)
@@ -279,99 +310,6 @@ class JournalFile:
                 (sequence,),
             ).fetchone()
         return None if row is None else str(row[0])
-
-    # Keeping it small
-
-    def used_bytes(self) -> int:
-        """Bytes of the file that hold something."""
-        return (self._number("page_count") - self._number("freelist_count")) * self._page_size()
-
-    def free_pages(self) -> tuple[int, int]:
-        """Pages of the file that are free, and all."""
-        return self._number("freelist_count"), self._number("page_count")
-
-    def oldest_block(self, when: int) -> tuple[int | None, int | None] | None:
-        """Where the oldest block of rows ends, if it is not the only one, and its latest time.
-
-        Args:
-            when: Now. A block from after it, or from before there was a wsdev, was written while
-                the clock was wrong: it is taken to be as old as the next one that was not, or of
-                no age if there is none.
-        """
-        with JOURNAL.explained(self.path):
-            blocks = self._db.execute(
-                "SELECT sequence FROM blocks ORDER BY sequence LIMIT 2"
-            ).fetchall()
-            latest = self._db.execute(
-                "SELECT latest FROM blocks WHERE latest BETWEEN ? AND ? ORDER BY sequence LIMIT 1",
-                (_SANE_TIME, when),
-            ).fetchone()
-        if not blocks:
-            return None
-        return blocks[1][0] if len(blocks) > 1 else None, None if latest is None else latest[0]
-
-    def drop_before(self, sequence: int, limit: int) -> tuple[int, list[str]]:
-        """Delete at most ``limit`` messages from before ``sequence``, the oldest first.
-
-        Once no message is left there, all else from before goes too, with the block.
-
-        Returns:
-            How many are gone, fewer than ``limit`` when it is done; and the pictures that the
-            caller now has to delete.
-        """
-        before = "SELECT sequence FROM messages WHERE sequence < ?1 ORDER BY sequence LIMIT ?2"
-        pictures = [
-            name
-            for (name,) in self._db.execute(
-                f"SELECT picture FROM messages WHERE sequence IN ({before})"
-                " AND picture IS NOT NULL",
-                (sequence, limit),
-            )
-        ]
-        gone = self._db.execute(
-            f"DELETE FROM messages WHERE sequence IN ({before})", (sequence, limit)
-        ).rowcount
-        if gone < limit:
-            for statement in (
-                "DELETE FROM refusals WHERE sequence < ?",
-                "DELETE FROM sessions WHERE end_sequence < ?",
-                "DELETE FROM runs WHERE end_sequence < ?",
-                "DELETE FROM blocks WHERE sequence < ?",
-            ):
-                self._db.execute(statement, (sequence,))
-        return gone, pictures
-
-    def check_wal(self, most: int) -> None:
-        """See that the write-ahead log can be emptied now and then.
-
-        Raises:
-            JournalError: it is over ``most`` bytes, code ``wal``.
-        """
-        try:
-            size = self.path.with_name(f"{self.path.name}-wal").stat().st_size
-        except FileNotFoundError:
-            return
-        if size > most:
-            raise JournalError(
-                f"the journal's WAL has grown to {size // 1_000_000} MB: a program that reads"
-                f" {printable(str(self.path))} does not come to an end",
-                "end that program",
-                code="wal",
-            )
-
-    def give_back(self, pages: int) -> None:
-        """Shorten the file by at most so many free pages; outside of a transaction."""
-        with JOURNAL.explained(self.path):
-            # Not execute: that takes one step of the statement, and one page.
-            self._db.executescript(f"PRAGMA incremental_vacuum({pages})")
-
-    def _number(self, pragma: str) -> int:
-        with JOURNAL.explained(self.path):
-            (value,) = self._db.execute(f"PRAGMA {pragma}").fetchone()
-        return int(value)
-
-    def _page_size(self) -> int:
-        return self._number("page_size")
 
 
 def begin_run(

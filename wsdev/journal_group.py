@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final, Protocol
 
 from wsdev.journal_file import JournalFile, PlainRow
+from wsdev.journal_tail import NOTE_AFTER
 from wsdev.picture_store import PictureStore, picture_name
 from wsdev.protocol import MessageId
 from wsdev.records import ACKNOWLEDGED, BINARY, PICTURE, Refusal, SessionEnd, SessionStart
-from wsdev.resends import ResendWindows
+from wsdev.resends import ResendWindow, ResendWindows
 from wsdev.token_format import PREFIX, without_tokens
 
 _MAX_INTEGER: Final = 2**63 - 1
@@ -20,12 +21,17 @@ _MAX_INTEGER: Final = 2**63 - 1
 class SessionKey:
     """A session in the journal. The writer fills it in; for others it is opaque."""
 
-    __slots__ = ("device", "last_message", "sequence")
+    __slots__ = ("camera", "device", "has_name", "last_message", "sequence", "window")
 
-    def __init__(self, device: str) -> None:
+    def __init__(self, device: str, device_class: str = "", *, has_name: bool = True) -> None:
         self.device = device
         self.sequence = 0
         self.last_message: int | None = None
+        # Without a name of its own, what it sends again is known in this session only, and all
+        # cameras of its class without one are one: names that are made up would fill the memory.
+        self.has_name = has_name
+        self.window = None if has_name else ResendWindow()
+        self.camera = device if has_name else f"{device_class} without a name"
 
 
 class Sender(Protocol):
@@ -40,6 +46,9 @@ Message = tuple[SessionKey, int, MessageId | None, bytes, int, Sender | None]
 
 Happening = Callable[["Group"], None]
 """Anything else: adds itself to a group."""
+
+
+_Known = tuple[set[int], set[int], set[int], ResendWindow]
 
 
 class _Told:
@@ -62,10 +71,16 @@ class Group:
     Args:
         sequence: The last number that is taken.
         record_bytes: Bytes that are kept of a text that is not acknowledged.
+        open_sessions: Are kept up to date.
     """
 
     def __init__(
-        self, sequence: int, windows: ResendWindows, pictures: PictureStore, record_bytes: int
+        self,
+        sequence: int,
+        windows: ResendWindows,
+        pictures: PictureStore,
+        record_bytes: int,
+        open_sessions: set[SessionKey],
     ) -> None:
         self.sequence = self._before = sequence
         self.told: dict[Sender, _Told] = {}
@@ -74,13 +89,14 @@ class Group:
         self._windows = windows
         self._pictures = pictures
         self._record_bytes = record_bytes
+        self._open = open_sessions
         self._times: list[int] = []
         self._rows: list[PlainRow] = []
         self._calls: list[tuple[Callable[..., None], tuple[Any, ...]]] = []
-        self._files: list[tuple[str, str, bytes, int]] = []
-        self._fresh: dict[str, tuple[set[int], set[int], set[int]]] = {}
+        self._files: list[tuple[str, str, int, int]] = []
+        self._fresh: dict[str, _Known] = {}
         self._pictured: dict[str, int] = {}
-        self._former_names: list[tuple[SessionKey, str]] = []
+        self._former_names: list[tuple[SessionKey, str, str, bool]] = []
 
     def fill(self, things: Iterable[Message | Happening]) -> None:
         """Take things in, in order.
@@ -107,7 +123,7 @@ class Group:
             if message_id is not None and kind in ACKNOWLEDGED:
                 if told is not None:
                     told.ids.append(message_id)
-                fresh, new, old = self._fresh.get(session.device) or self._known(session.device)
+                fresh, new, old, _ = self._fresh.get(session.device) or self._known_of(session)
                 key = hash(text)
                 if key in fresh or key in new or key in old:
                     continue
@@ -141,10 +157,15 @@ class Group:
         self._times.append(when)
         return self.sequence
 
-    def _known(self, device: str) -> tuple[set[int], set[int], set[int]]:
+    def _known_of(self, session: SessionKey) -> _Known:
         """Hashes of a device's messages: those of this group, then what is remembered."""
-        window = self._windows.of(device)
-        known = self._fresh[device] = set(), window.new, window.old
+        known = self._fresh.get(session.device)
+        if known is not None:
+            return known
+        window = session.window
+        if session.has_name or window is None:
+            window = self._windows.of(session.device)
+        known = self._fresh[session.device] = set(), window.new, window.old, window
         return known
 
     def _take_cut(self, message: Message, text: str) -> None:
@@ -157,12 +178,16 @@ class Group:
     def _take_binary(self, session: SessionKey, kind: int, data: bytes, when: int) -> None:
         sequence = self._next(session, when)
         name = None
-        camera = session.device
+        camera = session.camera
         last = self._pictured.get(camera)
         if kind == PICTURE and self._pictures.wants(camera, when, last):
             name = picture_name(sequence)
-            self._pictured[camera] = when
-            self._files.append((camera, name, data, when))
+            # Before the row, so that none points at nothing; a second time changes nothing.
+            if self._pictures.write(name, data):
+                self._pictured[camera] = when
+                self._files.append((camera, name, len(data), when))
+            else:
+                name = None
         digest = hashlib.sha256(data).digest()
         row = sequence, session.sequence, when, kind, None, None
         self._calls.append((JournalFile.add_message, (row, len(data), digest, name)))
@@ -172,16 +197,25 @@ class Group:
     def start_session(self, session: SessionKey, when: int, start: SessionStart) -> None:
         """A device is let in."""
         session.sequence = self.next(when)
+        self._open.add(session)
         self._calls.append((JournalFile.start_session, (session.sequence, when, start)))
 
     def rename_session(self, session: SessionKey, device: str) -> None:
         """A device has another name."""
-        self._former_names.append((session, session.device))
-        session.device = device
+        former = session, session.device, session.camera, session.has_name
+        self._former_names.append(former)
+        said: set[int] = set()
+        if not session.has_name:
+            said.update(*self._known_of(session)[:3])
+        session.device = session.camera = device
+        session.has_name = True
+        if said:
+            self._known_of(session)[0].update(said)
         self._calls.append((JournalFile.rename_session, (session.sequence, device)))
 
     def end_session(self, session: SessionKey, when: int, end: SessionEnd) -> None:
         """A device is gone."""
+        self._open.discard(session)
         arguments = session.sequence, self.next(when), when, end, session.last_message
         self._calls.append((JournalFile.end_session, arguments))
 
@@ -199,14 +233,13 @@ class Group:
         """Put everything into the file, in a transaction of the caller's.
 
         Raises:
-            OSError: a picture cannot be written.
             sqlite3.Error: as SQLite gives it.
         """
-        for _, name, data, _ in self._files:
-            self._pictures.write(name, data)
         for call, arguments in self._calls:
             call(file, *arguments)
         file.add_messages(self._rows)
+        if self.sequence // NOTE_AFTER > self._before // NOTE_AFTER:
+            file.note_last_messages([(key.last_message, key.sequence) for key in self._open])
         if self._times:
             first = self._before + 1
             times = self._times
@@ -214,8 +247,8 @@ class Group:
 
     def undo(self) -> None:
         """Nothing was written: make it as if the group had not been filled."""
-        for session, name in reversed(self._former_names):
-            session.device = name
+        for session, device, camera, has_name in reversed(self._former_names):
+            session.device, session.camera, session.has_name = device, camera, has_name
 
     def give_up(self) -> None:
         """It cannot be written: its senders are told so that they wait no longer, without acks."""
@@ -224,10 +257,10 @@ class Group:
 
     def committed(self) -> None:
         """Remember what is on disk now."""
-        for device, (fresh, _, _) in self._fresh.items():
-            self._windows.add(device, fresh)
-        for camera, name, data, when in self._files:
-            self._pictures.took(camera, name, len(data), when)
+        for fresh, _, _, window in self._fresh.values():
+            self._windows.add(window, fresh)
+        for camera, name, size, when in self._files:
+            self._pictures.took(camera, name, size, when)
 
 
 def _storable(message_id: MessageId | None) -> MessageId | None:

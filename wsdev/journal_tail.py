@@ -12,6 +12,10 @@ from wsdev.records import ACKNOWLEDGED
 TAIL: Final = 100_000
 """Rows at the end that are looked through at a start: a third of a second."""
 
+NOTE_AFTER: Final = TAIL // 2
+"""Rows after which the latest message of each open session is noted, so that none is further back
+than the tail unless it is noted."""
+
 _TAIL_OF_SESSION: Final = 20_000
 """Rows before a session's last message that are looked through for what may be sent again."""
 

@@ -54,7 +54,8 @@ class PictureStore:
         self._taken: dict[str, int] = {}
         self._replaced: deque[str] = deque()
         self.bytes = 0
-        with contextlib.suppress(FileNotFoundError):
+        self.trouble = ""
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
             for name in sorted(os.listdir(folder)):
                 self._find(name, camera_of)
 
@@ -66,7 +67,8 @@ class PictureStore:
         number, part = ours.groups()
         camera = None if part else camera_of(int(number))
         if camera is None:
-            path.unlink()  # left by a crash between the file and its row
+            with contextlib.suppress(OSError):
+                path.unlink()  # left by a crash between the file and its row
             return
         self.bytes += path.stat().st_size
         self._count(camera, name)
@@ -84,14 +86,25 @@ class PictureStore:
         # A clock that was set back must not stop the pictures.
         return last is None or not 0 <= when - last < self._kept.every * 1000
 
-    def write(self, name: str, data: bytes) -> None:
-        """Put a picture into its file; a second time changes nothing."""
-        self._folder.mkdir(mode=0o700, exist_ok=True)
+    def write(self, name: str, data: bytes) -> bool:
+        """Put a picture into its file; a second time changes nothing.
+
+        Returns:
+            Whether it is there; if not, :attr:`trouble` says why.
+        """
         part = self._folder / f"{name}.part"
-        handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-        with open(handle, "wb") as file:
-            file.write(data)
-        part.rename(self._folder / name)
+        try:
+            self._folder.mkdir(mode=0o700, exist_ok=True)
+            handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+            with open(handle, "wb") as file:
+                file.write(data)
+            part.rename(self._folder / name)
+        except OSError as error:
+            # A picture is worth less than the acks that would wait for it.
+            self.trouble = f"pictures cannot be kept in {self._folder}: {error.strerror}"
+            return False
+        self.trouble = ""
+        return True
 
     def took(self, camera: str, name: str, size: int, when: int) -> None:
         """A picture's row is on disk: count it; the one that it replaces may go."""

@@ -55,6 +55,8 @@ class SessionStart(msgspec.Struct, frozen=True):
         session: The public id, also told to the device.
         address: Where it comes from; ``via`` the proxy's address, if there is one between.
         token: The token's id, None for a local device that needed none.
+        has_name: Whether ``device`` is a name that it keeps. Else it is made up for the session,
+            until the device says its own.
     """
 
     session: str
@@ -64,6 +66,7 @@ class SessionStart(msgspec.Struct, frozen=True):
     via: str | None = None
     user_agent: str | None = None
     token: str | None = None
+    has_name: bool = True
 
 
 class SessionEnd(msgspec.Struct, frozen=True):

@@ -73,9 +73,9 @@ class ResendWindows:
         self._windows.move_to_end(device)
         return window
 
-    def add(self, device: str, hashes: Iterable[int]) -> None:
-        """Remember messages of a device."""
-        self.of(device).add(hashes, self._size)
+    def add(self, window: ResendWindow, hashes: Iterable[int]) -> None:
+        """Remember messages in a window, as many as there is room for each device."""
+        window.add(hashes, self._size)
 
     def _loaded(self, device: str) -> ResendWindow:
         window = ResendWindow()

@@ -78,12 +78,12 @@ class Retention:
             if started < self._look_at:
                 return False
             self._look_at = started + _LOOK_INTERVAL
-            self._file.check_wal(_LONG_WAL)
+            self._file.space.check_wal(_LONG_WAL)
             self._before = self._due(when, self._is_steady(started, when))
         if self._before is None:
             return self._give_back()
         with self._file.writing():
-            gone, pictures = self._file.drop_before(self._before, self._rows)
+            gone, pictures = self._file.space.drop_before(self._before, self._rows)
         for name in pictures:
             self._pictures.delete(name)
         if gone < self._rows:
@@ -106,7 +106,7 @@ class Retention:
 
     def _due(self, when: int, steady: bool) -> int | None:
         """The sequence number before which all has to go now."""
-        oldest = self._file.oldest_block(when)
+        oldest = self._file.space.oldest_block(when)
         if oldest is None:
             return None
         end, latest = oldest
@@ -114,16 +114,16 @@ class Retention:
             # The last number stays in any case: those of the next run go on from it.
             return self._file.last_sequence() if end is None else end
         if self._most and end is not None:
-            used = self._file.used_bytes() + self._pictures.bytes
+            used = self._file.space.used_bytes() + self._pictures.bytes
             self._shrinking = used > self._most * (_ENOUGH if self._shrinking else 1)
             if self._shrinking:
                 return end
         return None
 
     def _give_back(self) -> bool:
-        free, pages = self._file.free_pages()
+        free, pages = self._file.space.free_pages()
         if free <= max(_PAGES_AT_ONCE, pages * _MAY_BE_FREE):
             return False
-        self._file.give_back(_PAGES_AT_ONCE)
+        self._file.space.give_back(_PAGES_AT_ONCE)
         self._look_at = self._clock()
         return True

@@ -23,7 +23,8 @@ from wsdev import __version__, logs
 from wsdev.errors import UsageError
 from wsdev.hub import Hub
 from wsdev.interfaces import is_public, listen, own_addresses, reachable_urls
-from wsdev.journal import FileJournal, Journal
+from wsdev.journal import FileJournal
+from wsdev.journal_interface import Journal
 from wsdev.log_writer import written_aside
 from wsdev.metrics import Metrics
 from wsdev.metrics_page import serve_metrics

@@ -8,7 +8,7 @@ from typing import Final
 
 from wsdev.events import BadMessageReceived, BinaryReceived, Closed, MessageReceived
 from wsdev.gateway_session import GatewaySession, error_message
-from wsdev.journal import Journal
+from wsdev.journal_interface import Journal
 from wsdev.link import Hold, Link
 from wsdev.protocol import (
     CommandAck,

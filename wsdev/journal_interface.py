@@ -1,0 +1,71 @@
+"""What the gateway asks of a journal, whatever is behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from wsdev.journal_group import Sender, SessionKey
+from wsdev.protocol import MessageId
+from wsdev.records import Refusal, SessionEnd, SessionStart
+
+Notify = Callable[..., object]
+"""Calls a function with arguments on the event loop, as ``loop.call_soon_threadsafe`` does."""
+
+
+class Journal(Protocol):
+    """Where everything is recorded. Called on the event loop; no call waits.
+
+    Things get their order from the order of the calls.
+    """
+
+    def start(self, notify: Notify) -> object:
+        """Begin; ``notify`` calls a function on the event loop, as ``call_soon_threadsafe``."""
+
+    @property
+    def trouble(self) -> str:
+        """Why nothing can be recorded now; empty when all is well."""
+
+    @property
+    def is_full(self) -> bool:
+        """Whether so much waits to be recorded that no more should be taken in."""
+
+    @property
+    def waiting(self) -> tuple[int, int]:
+        """Rows and bytes that wait to be recorded."""
+
+    @property
+    def left_out(self) -> int:
+        """Refusals that were not recorded, for want of room."""
+
+    def start_session(self, start: SessionStart) -> SessionKey:
+        """A device is let in."""
+
+    def rename_session(self, session: SessionKey, device: str) -> None:
+        """A device has another name."""
+
+    def end_session(self, session: SessionKey, end: SessionEnd) -> None:
+        """A device is gone."""
+
+    def refuse(self, refusal: Refusal) -> None:
+        """A request was refused. Left out, and counted, when the journal is full."""
+
+    def when_recorded(self, call: Callable[[], None]) -> None:
+        """Call once all before is on disk and its senders are told."""
+
+    def record(
+        self,
+        session: SessionKey,
+        kind: int,
+        data: bytes,
+        message_id: MessageId | None,
+        sender: Sender | None,
+    ) -> None:
+        """A message.
+
+        Args:
+            kind: A number of :mod:`wsdev.records`.
+            data: UTF-8, but for the binary kinds.
+            sender: Is told once it is on disk. The same acknowledged message of the same device,
+                sent again, is told and not recorded.
+        """
