@@ -25,6 +25,7 @@ from made_journal import START, MadeJournal, made_journal
 from rich.cells import cell_len
 from test_cli import Done, Running, environment, fails, wsdev
 
+from wsdev.codes import REFUSALS
 from wsdev.commands.journal_export import FORMATS
 from wsdev.commands.log_filters import make_wanted
 from wsdev.errors import ExitCode
@@ -184,6 +185,17 @@ def test_terminal_shows_whole_bodies_if_told(journal: MadeJournal) -> None:
 def test_terminal_does_not_say_the_type_twice_unless_all_is_wanted(journal: MadeJournal) -> None:
     assert '→ telemetry       {"data"' in on_screen(journal)
     assert '→ telemetry       {"type"' in on_screen(journal, "--full")
+
+
+def test_refusal_is_explained_in_the_words_that_were_shown(journal: MadeJournal) -> None:
+    known = REFUSALS["token_mistyped"]
+    for option in ([], ["--full"]):
+        shown = on_screen(journal, "--request-id", "r00000000005", *option, columns=50)
+        assert shown.splitlines()[-2:] == [f"  {known.message}", f"  try: {known.hint}"]
+    assert known.hint not in on_screen(journal)
+    assert len(logs(journal, "--request-id", "r00000000005").stdout.splitlines()) == 1
+    journal.refuse("of_a_later_version")
+    assert on_screen(journal, "--request-id", "r0000000000a").count("\n") == 1
 
 
 def test_age_is_shown_where_there_is_room(journal: MadeJournal) -> None:

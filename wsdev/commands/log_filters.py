@@ -74,7 +74,7 @@ RequestIdOption = Annotated[
     typer.Option(
         "--request-id",
         metavar="ID",
-        help="The refusal that showed this id; or the start and end of a session.",
+        help="The refusal that showed this id, and its words; or a session's start and end.",
     ),
 ]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-from wsdev.codes import CLOSE_MEANINGS
+from wsdev.codes import CLOSE_MEANINGS, REFUSALS
 from wsdev.commands import amounts
 from wsdev.journal_entries import Entry, GatewayEntry, MessageEntry, RefusalEntry, SessionEntry
 from wsdev.sanitize import printable
@@ -107,6 +107,12 @@ def _refusal(entry: RefusalEntry) -> str:
         f"request {whole(entry.request_id)}",
         whole(entry.user_agent or ""),
     )
+
+
+def shown_to_client(entry: Entry) -> list[str]:
+    """What a refused client was told beside the code, as it was shown; nothing of other entries."""
+    known = REFUSALS.get(entry.code) if isinstance(entry, RefusalEntry) else None
+    return [] if known is None else [f"  {known.message}", f"  try: {known.hint}"]
 
 
 def _message(entry: MessageEntry, *, short: bool) -> Line:

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.text import Text
 
 from wsdev.commands import amounts
-from wsdev.commands.log_lines import Line, line_of
+from wsdev.commands.log_lines import Line, line_of, shown_to_client
 from wsdev.commands.log_streams import make_console, quiet_end, waiter
 from wsdev.errors import JournalError, UsageError
 from wsdev.journal_entries import Entry, document, json_line, moment
@@ -33,12 +33,17 @@ _WHAT_WIDTH: Final = 16
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class View:
-    """How entries are shown."""
+    """How entries are shown.
+
+    Attributes:
+        explain: In a terminal, with what a refused client was told.
+    """
 
     relative: bool
     full: bool
     as_json: bool
     follow: bool
+    explain: bool
 
 
 def parse_count(text: str | None, wanted: Wanted) -> int | None:
@@ -167,13 +172,15 @@ def _terminal_writer(console: Console, view: View) -> Writer:
         time_width = max([time_width, *map(len, shown)])
         # While following, everything is from just now.
         with_age = not (view.relative or view.follow) and console.width >= _ROOM_FOR_AGE
-        for line, when, age in zip(lines, shown, ages, strict=True):
+        for entry, line, when, age in zip(entries, lines, shown, ages, strict=True):
             ago = f"{age:<{_AGE_WIDTH}}  " if with_age else ""
             text = _columns(f"{when:<{time_width}}  {ago}", line, width)
             if view.full:
                 console.print(text, soft_wrap=True)  # the terminal folds it, and can be copied from
             else:
                 console.print(text, no_wrap=True, overflow="ellipsis")
+            for told in shown_to_client(entry) if view.explain else ():
+                console.print(told, soft_wrap=True)
 
     return write
 

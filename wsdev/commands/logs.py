@@ -83,5 +83,11 @@ def logs(
         now=datetime.now(UTC),
     )
     count = log_views.parse_count(lines, wanted)
-    view = log_views.View(relative=relative, full=full, as_json=as_json, follow=follow)
+    view = log_views.View(
+        relative=relative,
+        full=full,
+        as_json=as_json,
+        follow=follow,
+        explain=request_id is not None,
+    )
     log_views.show(state_folder(state), wanted, count, view)
