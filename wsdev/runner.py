@@ -25,10 +25,12 @@ from wsdev.hub import Hub
 from wsdev.interfaces import is_public, listen, own_addresses, reachable_urls
 from wsdev.journal import FileJournal
 from wsdev.journal_interface import Journal
+from wsdev.journal_schema import FILE_NAME
 from wsdev.log_writer import written_aside
 from wsdev.metrics import Metrics
 from wsdev.metrics_page import serve_metrics
 from wsdev.server import FIRST_WINDOW, SPARE_FILES, Gateway, make_tls_context, raise_file_limit
+from wsdev.setting_values import duration_text, size_text
 from wsdev.settings import ServeSettings
 from wsdev.state_lock import hold_state_folder
 from wsdev.tokens import TokenBook
@@ -211,8 +213,7 @@ def banner(
     lines += ["", "Tokens", f"  {_token_policy(settings, left)}"]
     if settings.trust_local:
         lines.append("  your own programs on this host need none (--no-trust-local ends that)")
-    chosen = f" --state {shlex.quote(str(settings.state))}" if settings.state else ""
-    lines += ["", "Journal", f"  read what happened with: wsdev logs{chosen}"]
+    lines += ["", "Journal", *_journal_policy(settings)]
     warnings = []
     if settings.public_tokens == "open" and outside:
         warnings.append("anyone who can reach this port can fetch a token: --public-tokens is open")
@@ -233,6 +234,21 @@ def banner(
         "",
     ]
     return lines
+
+
+def _journal_policy(settings: ServeSettings) -> list[str]:
+    path = settings.state_folder() / FILE_NAME
+    with contextlib.suppress(ValueError):
+        path = "~" / path.relative_to(Path.home())
+    kept = [
+        f"kept for {duration_text(settings.journal_keep)}" if settings.journal_keep else "",
+        f"at most {size_text(settings.journal_max)}" if settings.journal_max else "",
+    ]
+    chosen = f" --state {shlex.quote(str(settings.state))}" if settings.state else ""
+    return [
+        f"  {', '.join([str(path), *filter(None, kept)])}",
+        f"  read what happened with: wsdev logs{chosen}",
+    ]
 
 
 def _token_policy(settings: ServeSettings, left: float) -> str:

@@ -59,6 +59,22 @@ def parse_size(text: str) -> int:
 LEAST_JOURNAL: Final = 1_000_000
 
 
+def duration_text(seconds: float) -> str:
+    """Seconds in the largest unit that gives a whole number: ``30d``."""
+    for unit in ("d", "h", "m", "s"):
+        if seconds % _UNITS[unit] == 0:
+            return f"{seconds / _UNITS[unit]:.0f}{unit}"
+    return f"{seconds:g}s"
+
+
+def size_text(size: int) -> str:
+    """Bytes in the largest unit that gives a whole number: ``2GB``."""
+    for power, unit in ((4, "TB"), (3, "GB"), (2, "MB"), (1, "KB")):
+        if size % 1000**power == 0:
+            return f"{size // 1000**power}{unit}"
+    return f"{size} bytes"
+
+
 def parse_journal_size(text: str) -> int:
     size = parse_size(text)
     if 0 < size < LEAST_JOURNAL:
