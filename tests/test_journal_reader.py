@@ -168,6 +168,13 @@ def test_empty_journal_has_nothing(reader: JournalReader) -> None:
     assert reader.start_of_last(Wanted(), 5, 0) == 1
 
 
+def test_devices_are_named_once(journal: MadeJournal, reader: JournalReader) -> None:
+    assert reader.devices() == []
+    for name in ("yard", "kitchen", "yard"):
+        journal.connect(name)
+    assert reader.devices() == ["kitchen", "yard"]
+
+
 # What is wanted
 
 

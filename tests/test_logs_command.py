@@ -350,8 +350,34 @@ def test_all_of_a_session_is_shown_however_long(journal: MadeJournal) -> None:
 @pytest.mark.parametrize("option", ["--request-id", "--session"])
 def test_unknown_id_is_told(journal: MadeJournal, option: str) -> None:
     state = ["--state", str(journal.folder)]
-    lines = fails(ExitCode.JOURNAL, "logs", option, "nope\x1b", *state)
-    assert "nope\\x1b" in lines[0]
+    for command in (["logs"], ["journal", "export"]):
+        lines = fails(ExitCode.JOURNAL, *command, option, "nope\x1b", *state)
+        assert "nope\\x1b" in lines[0]
+
+
+def test_export_of_an_unknown_id_leaves_no_file(journal: MadeJournal, tmp_path: Path) -> None:
+    path = tmp_path / "out.jsonl"
+    arguments = ["--request-id", "nope", "-o", str(path), "--state", str(journal.folder)]
+    fails(ExitCode.JOURNAL, "journal", "export", *arguments)
+    assert not path.exists()
+
+
+def test_device_that_never_was_is_told_with_names_like_it(journal: MadeJournal) -> None:
+    for number in range(9):
+        journal.connect(f"dev-{number}")
+    state = ["--state", str(journal.folder)]
+    for command in (["logs"], ["journal", "export"]):
+        nobody = wsdev(*command, "--device", "kitchn\x1b", "--device", "yard-cam", *state)
+        assert nobody.returncode == 0
+        assert nobody.stderr == (
+            "wsdev: the journal has no device kitchn\\x1b\n  try: kitchen, …\n"
+        )
+        assert len(nobody.stdout.splitlines()) == 2
+        strange = wsdev(*command, "--device", "???", *state)
+        assert strange.stderr.endswith("  try: dev-0, dev-1, dev-2, dev-3, dev-4, …\n")
+        assert (strange.returncode, strange.stdout) == (0, "")
+    known = wsdev("logs", "--device", "kitchen", "--kind", "refusal", *state)
+    assert (known.returncode, known.stderr) == (0, "")
 
 
 @pytest.mark.parametrize(

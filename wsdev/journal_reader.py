@@ -118,6 +118,12 @@ class JournalReader:
         with self.reading() as db:
             return _last_sequence(db)
 
+    def devices(self) -> list[str]:
+        """The names of all devices that had a session, in order."""
+        with self.reading() as db:
+            rows = db.execute("SELECT DISTINCT device FROM sessions ORDER BY device").fetchall()
+        return [name for (name,) in rows]
+
     def entries(self, wanted: Wanted, first: int = 1, last: int | None = None) -> Iterator[Page]:
         """The wanted entries from ``first`` to ``last`` (what there is by now), oldest first.
 

@@ -13,6 +13,7 @@ from typing import Any, Final, TextIO
 
 from wsdev.commands.journal_views import make_progress
 from wsdev.commands.log_streams import quiet_end
+from wsdev.commands.log_views import tell_nothing, tell_unknown_devices
 from wsdev.errors import UsageError
 from wsdev.journal_entries import FIELDS, Entry, document, json_line
 from wsdev.journal_query import Wanted
@@ -35,11 +36,13 @@ def export(folder: Path, wanted: Wanted, form: str, output: Path | None) -> None
 
     Raises:
         UsageError: no such form, or a file that cannot be written.
-        JournalError, StateFolderError: as the reader gives it.
+        JournalError, StateFolderError: as the reader gives it; JournalError ``not_found`` when
+            nothing has the id that is wanted.
     """
     if form not in FORMATS:
         raise UsageError(f"--format: {form!r} is none", f"use {' or '.join(FORMATS)}")
     with JournalReader(folder) as reader:
+        tell_unknown_devices(reader, wanted)
         if output is None or str(output) == "-":
             with quiet_end(exact=True) as out:
                 _write_all(reader, wanted, form, out, alone=not out.isatty())
@@ -53,14 +56,18 @@ def _write_all(
 ) -> None:
     write = _json_writer(out) if form == "jsonl" else _csv_writer(out)
     last = reader.last_sequence()
+    written = 0
     with make_progress("exporting", shown=alone) as progress:
         task = progress.add_task("", total=None)
         first = None
         for page in reader.entries(wanted, last=last):
             write(page.entries)
+            written += len(page.entries)
             if first is None:
                 first = page.reached
             progress.update(task, completed=page.reached - first, total=max(1, last - first))
+    if not written:
+        tell_nothing(wanted)
 
 
 def _json_writer(out: TextIO) -> Write:

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Final, TextIO
 
@@ -13,7 +14,7 @@ from rich.console import Console
 from rich.text import Text
 
 from wsdev.commands import amounts
-from wsdev.commands.log_lines import Line, line_of, shown_to_client
+from wsdev.commands.log_lines import Line, line_of, shown_to_client, whole
 from wsdev.commands.log_streams import make_console, quiet_end, waiter
 from wsdev.errors import JournalError, UsageError
 from wsdev.journal_entries import Entry, document, json_line, moment
@@ -25,6 +26,7 @@ _COUNT: Final = 50
 _ROOM_FOR_AGE: Final = 110
 """Columns of a terminal from which each line also shows how long ago it was."""
 
+_NAMES_SHOWN: Final = 5
 _AGE_WIDTH: Final = 10
 _WHO_WIDTH: Final = (8, 24)
 _WHAT_WIDTH: Final = 16
@@ -74,6 +76,7 @@ def show(folder: Path, wanted: Wanted, count: int | None, view: View) -> None:
     if view.follow and wanted.until is not None:
         raise UsageError("--follow goes on for ever, and --until ends", "leave one of them out")
     with JournalReader(folder) as reader, quiet_end(exact=view.as_json) as out:
+        tell_unknown_devices(reader, wanted)
         last = reader.last_sequence()
         first = 1 if count is None else reader.start_of_last(wanted, count, last)
         write = _json_writer(out) if view.as_json else _line_writer(out, view)
@@ -85,10 +88,28 @@ def show(folder: Path, wanted: Wanted, count: int | None, view: View) -> None:
             for page in reader.follow(wanted, last, waiter(out)):
                 write(page.entries)
         if not shown and count != 0:
-            _tell_nothing(wanted)
+            tell_nothing(wanted)
 
 
-def _tell_nothing(wanted: Wanted) -> None:
+def tell_unknown_devices(reader: JournalReader, wanted: Wanted) -> None:
+    """Say on standard error which of the wanted devices never had a session."""
+    if not wanted.devices:
+        return
+    known = reader.devices()
+    for name in sorted(wanted.devices.difference(known)):
+        sys.stderr.write(f"wsdev: the journal has no device {whole(name)}\n")
+        if known:
+            alike = get_close_matches(name, known, _NAMES_SHOWN) or known[:_NAMES_SHOWN]
+            more = ", …" if len(known) > len(alike) else ""
+            sys.stderr.write(f"  try: {', '.join(map(whole, alike))}{more}\n")
+
+
+def tell_nothing(wanted: Wanted) -> None:
+    """Say that nothing fits.
+
+    Raises:
+        JournalError: ``not_found``: nothing has the id that is wanted.
+    """
     named = wanted.request_id if wanted.session is None else wanted.session
     if named is not None:
         raise JournalError(
