@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -12,6 +12,9 @@ if TYPE_CHECKING:
 
     from wsdev.journal_query import Wanted
     from wsdev.setting_values import IPNetwork
+
+_MAPPED_PREFIX: Final = 96
+"""Bits of ::ffff:0:0/96, which has IPv4 in it (RFC 4291 section 2.5.5.2)."""
 
 DeviceOption = Annotated[
     list[str] | None,
@@ -40,7 +43,7 @@ KindOption = Annotated[
     typer.Option(
         "--kind",
         metavar="KIND",
-        help="Only session, refusal, message or gateway; repeat for more.",
+        help="Only session, refusal, message or gateway; more with commas.",
     ),
 ]
 SinceOption = Annotated[
@@ -109,9 +112,10 @@ def make_wanted(
     from wsdev.protocol import is_class_name  # noqa: PLC0415
     from wsdev.sanitize import printable  # noqa: PLC0415
 
-    for name in kind or ():
+    kinds = [name.strip() for names in kind or () for name in names.split(",")]
+    for name in kinds:
         if name not in KINDS:
-            raise UsageError(f"--kind: {name!r} is none", f"use {', '.join(KINDS)}")
+            raise UsageError(f"--kind: {name!r} is no kind", f"use {', '.join(KINDS)}")
     for name in device_class or ():
         if not is_class_name(name):
             raise UsageError(f"--class: {name!r} is no device class", "use pico or esp32cam")
@@ -127,7 +131,7 @@ def make_wanted(
                 r"write \ before a character that is meant as it is, as in \[",
             ) from None
     wanted = Wanted(
-        kinds=frozenset(kind or KINDS),
+        kinds=frozenset(kinds or KINDS),
         devices=frozenset(device or ()),
         device_classes=frozenset(device_class or ()),
         networks=frozenset(map(_network, address or ())),
@@ -143,16 +147,21 @@ def make_wanted(
 
 
 def _network(text: str) -> IPNetwork:
-    from ipaddress import ip_network  # noqa: PLC0415
+    from ipaddress import IPv6Network, ip_network  # noqa: PLC0415
 
     from wsdev.errors import UsageError  # noqa: PLC0415
 
     try:
-        return ip_network(text.strip().strip("[]"), strict=False)
+        network = ip_network(text.strip().strip("[]"), strict=False)
     except ValueError:
         raise UsageError(
             f"--address: {text!r} is no address", "for example 192.0.2.7, fd00::7 or 192.0.2.0/24"
         ) from None
+    if isinstance(network, IPv6Network) and network.prefixlen >= _MAPPED_PREFIX:
+        mapped = network.network_address.ipv4_mapped
+        if mapped is not None:
+            return ip_network((mapped, network.prefixlen - _MAPPED_PREFIX))
+    return network
 
 
 def _unix_milliseconds(option: str, text: str, now: datetime) -> int:
