@@ -65,7 +65,9 @@ GrepOption = Annotated[
         help="Only where this is found: in names, addresses, bodies, reasons, ids, codes.",
     ),
 ]
-IgnoreCaseOption = Annotated[bool, typer.Option("--ignore-case", "-i", help="For --grep, A is a.")]
+IgnoreCaseOption = Annotated[
+    bool, typer.Option("--ignore-case", "-i", help="Let --grep ignore case.")
+]
 SessionOption = Annotated[
     str | None,
     typer.Option(
