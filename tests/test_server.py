@@ -279,6 +279,33 @@ async def test_silent_device_is_pinged_then_closed(tmp_path: Path) -> None:
         assert reason.startswith("no sign of life for 4")
 
 
+def sweep_before_reading(gateway: RunningGateway) -> None:
+    """Do as uvloop does, whose timers come before what waits in the sockets."""
+    assert gateway.gateway._sweeper is not None
+    gateway.gateway._sweeper.cancel()
+    gateway.gateway._sweep()
+
+
+async def test_device_is_heard_before_it_is_judged_by_a_process_that_stood_still(
+    tmp_path: Path,
+) -> None:
+    async with running_gateway(tmp_path) as gateway, gateway.device(name="kitchen") as device:
+        device.writer.write(text_frame({"type": "telemetry", "data": {}, "id": 1}))
+        gateway.clock.advance(50)
+        sweep_before_reading(gateway)
+        assert await device.receive() == {"type": "ack", "id": 1}
+        await device.telemetry(2)
+        assert not gateway.log.all("disconnected")
+
+
+async def test_deadlines_hold_however_late_each_sweep_is(tmp_path: Path) -> None:
+    async with running_gateway(tmp_path) as gateway, gateway.device(name="kitchen") as device:
+        for _ in range(2):
+            gateway.clock.advance(25)
+            sweep_before_reading(gateway)
+        assert (await device.closed())[0] == 4408
+
+
 async def test_shorter_patience_by_policy(tmp_path: Path) -> None:
     policy = {"ping_after": 1.0, "dead_after": 3.0}
     async with running_gateway(tmp_path, policy=policy) as gateway, gateway.device() as device:
