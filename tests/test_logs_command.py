@@ -187,6 +187,24 @@ def test_terminal_does_not_say_the_type_twice_unless_all_is_wanted(journal: Made
     assert '→ telemetry       {"type"' in on_screen(journal, "--full")
 
 
+@pytest.mark.parametrize(
+    ("body", "shown"),
+    [
+        ('{"type": "log", "note": "a b"}', '{"note": "a b"}'),
+        ('{"type" : "log",\t"note": 1}', '{"note": 1}'),
+        ('{"type": "logs", "note": 1}', '{"type": "logs", "note": 1}'),
+        ('{"type": "log"}', '{"type": "log"}'),
+        ('{"note": 1, "type": "log"}', '{"note": 1, "type": "log"}'),
+    ],
+)
+def test_type_is_left_out_however_the_body_is_spaced(
+    journal: MadeJournal, body: str, shown: str
+) -> None:
+    journal.message(2, "log", body)
+    assert on_screen(journal, "-n", "1").endswith(f"→ log             {shown}\n")
+    assert logs(journal, "-n", "1").stdout.endswith(f"→ log             {body}\n")
+
+
 def test_refusal_is_explained_in_the_words_that_were_shown(journal: MadeJournal) -> None:
     known = REFUSALS["token_mistyped"]
     for option in ([], ["--full"]):

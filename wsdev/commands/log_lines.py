@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final, NamedTuple
 
 from wsdev.codes import CLOSE_MEANINGS, REFUSALS
 from wsdev.commands import amounts
 from wsdev.journal_entries import Entry, GatewayEntry, MessageEntry, RefusalEntry, SessionEntry
 from wsdev.sanitize import printable
+
+_OPENING: Final = re.compile(r'\s*\{\s*"type"\s*:\s*"(\w+)"\s*,\s*', re.ASCII)
+"""Of a body, with the type first; Python's own json writes blanks after its colons and commas."""
 
 _SHA_SHOWN: Final = 12
 
@@ -124,8 +128,10 @@ def _message(entry: MessageEntry, *, short: bool) -> Line:
             whole(entry.picture or ""),
         )
     else:
-        body, opening = entry.body, f'{{"type":"{entry.event}",'
-        details = whole("{" + body[len(opening) :] if short and body.startswith(opening) else body)
+        details = entry.body
+        if short and (opening := _OPENING.match(details)) and opening[1] == entry.event:
+            details = "{" + details[opening.end() :]
+        details = whole(details)
         if entry.cut:
             details += f" … cut, {amounts.size(entry.size)} in all"
     what = f"{_ARROWS[entry.direction]} {whole(entry.event)}"
