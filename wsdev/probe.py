@@ -181,7 +181,8 @@ async def _wait_for(
     except TimeoutError:
         raise LinkCut(
             f"no {what} within {patience:g} s",
-            "the link is up but silent: look at proxies on the way and at the gateway's log",
+            "the link is up but silent: look at the gateway's /healthz and log (is its disk full?),"
+            " and at proxies on the way",
         ) from None
 
 
@@ -354,6 +355,8 @@ async def _live(
                 tell(Happening("obeyed", printable(done)))
             elif isinstance(event.message, ErrorMessage):
                 tell(Happening("error", printable(event.message.message)))
+            elif isinstance(event.message, Ack):
+                tell(Happening("ack", printable(str(event.message.id))))
             else:
                 tell(Happening(printable(message_type(event.message)), ""))
 
