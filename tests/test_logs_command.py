@@ -191,7 +191,7 @@ def test_terminal_does_not_say_the_type_twice_unless_all_is_wanted(journal: Made
     ("body", "shown"),
     [
         ('{"type": "log", "note": "a b"}', '{"note": "a b"}'),
-        ('{"type" : "log",\t"note": 1}', '{"note": 1}'),
+        ('{"type" : "log",  "note": 1}', '{"note": 1}'),
         ('{"type": "logs", "note": 1}', '{"type": "logs", "note": 1}'),
         ('{"type": "log"}', '{"type": "log"}'),
         ('{"note": 1, "type": "log"}', '{"note": 1, "type": "log"}'),
