@@ -640,6 +640,29 @@ async def test_drain_waits_only_so_long_for_a_disk_that_takes_nothing(tmp_path: 
     assert rows(gateway.folder, "SELECT count(*) FROM messages WHERE id = 1") == [(1,)]
 
 
+@pytest.mark.parametrize(("takes", "most"), [(None, 1), (0.08, 8)], ids=["hangs", "slow"])
+async def test_drain_waits_once_for_a_disk_that_hangs_and_not_on_and_on_for_a_slow_one(
+    takes: float | None, most: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("wsdev.server.DRAIN_STEP", 0.01)
+    monkeypatch.setattr("wsdev.server.SECOND_CHANCE", 0.2)
+    waits = 0
+
+    def when_recorded(call: Callable[[], None]) -> None:
+        nonlocal waits
+        waits += 1
+        if takes is not None:
+            asyncio.get_running_loop().call_later(takes, call)
+
+    async with running_gateway(tmp_path) as gateway, contextlib.AsyncExitStack() as stack:
+        devices = [await stack.enter_async_context(gateway.device()) for _ in range(20)]
+        monkeypatch.setattr(gateway.journal, "when_recorded", when_recorded)
+        await gateway.gateway.drain(0.2)
+        assert waits <= most
+        for device in devices:
+            assert (await device.closed())[0] == 1012
+
+
 async def test_journal_in_trouble_degrades_the_gateway_and_is_told_once(tmp_path: Path) -> None:
     async with running_gateway(tmp_path) as gateway, gateway.device(name="w") as witness:
         with held_journal(gateway.folder):

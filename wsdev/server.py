@@ -35,8 +35,7 @@ SWEEP_INTERVAL: Final = 0.25
 """Seconds between two looks at all deadlines; a sweep of 5,000 links takes under a millisecond."""
 
 FROZEN: Final = 2.0
-"""Seconds after which a sweep is so late that the process must have stood still. uvloop runs timers
-before it reads: a device would be judged by a silence that is ours."""
+"""Seconds by which a sweep is late when the process stood still: the silence was ours."""
 
 BOOK_INTERVAL: Final = 1.0
 """Seconds between two looks at the token book: a revoked token's links close within 2 s."""
@@ -187,22 +186,26 @@ class Gateway:
     async def drain(self, seconds: float) -> None:
         """Send all away over ``seconds``; new ones get 503 meanwhile; then stop listening.
 
-        What they said until then is recorded and acknowledged first. Devices of a class whose
-        library takes a clean close as final get a TCP reset.
+        What they said until then is recorded and acknowledged first, if the disk takes it in
+        time. Devices of a class whose library takes a clean close as final get a TCP reset.
         """
         self.desk.draining = True
         there = [c for c in self._connections if c.member is not None]
         steps = max(1, int(seconds / DRAIN_STEP))
         size = -(-len(there) // steps)
+        clock = asyncio.get_running_loop().time
+        takes, due = True, clock()
+        ends = due + seconds + SECOND_CHANCE
         for start in range(0, len(there), size or 1):
             batch = there[start : start + size]
             for connection in batch:
                 connection.link.hold(Hold.DRAIN)
-            await self._recorded()
+            takes = takes and await self._recorded(ends)
             for connection in batch:
                 self._send_away(connection)
             if start + size < len(there):
-                await asyncio.sleep(DRAIN_STEP)
+                due += DRAIN_STEP
+                await asyncio.sleep(max(0.0, due - clock()))
         for server in self._servers:
             server.close()
         with contextlib.suppress(TimeoutError):
@@ -211,13 +214,15 @@ class Gateway:
         self.stop()
         await self._empty.wait()
 
-    async def _recorded(self) -> None:
-        """Wait until what was said so far is on disk, but not for a disk that does not take it."""
+    async def _recorded(self, ends: float) -> bool:
+        """Wait until what was said so far is on disk: a second, and until ``ends`` at most."""
         recorded = asyncio.Event()
         self.journal.when_recorded(recorded.set)
+        left = ends - asyncio.get_running_loop().time()
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(0 if self.journal.trouble else SECOND_CHANCE):
+            async with asyncio.timeout(0 if self.journal.trouble else min(SECOND_CHANCE, left)):
                 await recorded.wait()
+        return recorded.is_set()
 
     def _send_away(self, connection: Connection) -> None:
         device_class = connection.device_class
@@ -299,7 +304,7 @@ class Gateway:
         if self._sweep_due is not None:
             self.metrics.loop_lag(late)
         if late > FROZEN:
-            # What waits in the sockets is read first. Not twice in a row: deadlines hold.
+            # uvloop has not read yet. Not twice in a row: deadlines hold.
             self._sweep_due = None
             return
         self._sweep_due = now + SWEEP_INTERVAL
