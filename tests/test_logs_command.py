@@ -613,8 +613,21 @@ def test_stats_as_json(journal: MadeJournal) -> None:
 
 def export(journal: MadeJournal, *arguments: str) -> str:
     done = wsdev("journal", "export", "--state", str(journal.folder), *arguments)
-    assert (done.returncode, done.stderr) == (0, "")
+    assert done.returncode == 0
+    assert bool(done.stderr) == ("-o" in arguments)
     return done.stdout
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_export_into_a_file_says_how_many_entries_went_where(
+    journal: MadeJournal, form: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "out\x1b"
+    arguments = ["--format", form, "-o", str(path), "--state", str(journal.folder)]
+    done = wsdev("journal", "export", *arguments)
+    assert (done.stdout, done.stderr) == ("", f"9 entries written to {tmp_path}/out\\x1b\n")
+    one = wsdev("journal", "export", *arguments, "--kind", "refusal")
+    assert one.stderr.startswith("1 entry written")
 
 
 def test_export_is_what_logs_show_as_json(journal: MadeJournal) -> None:

@@ -7,6 +7,7 @@ import csv
 import os
 import secrets
 import stat
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final, TextIO
@@ -48,12 +49,15 @@ def export(folder: Path, wanted: Wanted, form: str, output: Path | None) -> None
                 _write_all(reader, wanted, form, out, alone=not out.isatty())
         else:
             with _explained(output), _whole_file(output) as out:
-                _write_all(reader, wanted, form, out, alone=True)
+                written = _write_all(reader, wanted, form, out, alone=True)
+            entries = "1 entry" if written == 1 else f"{written:,} entries"
+            sys.stderr.write(f"{entries} written to {printable(str(output))}\n")
 
 
 def _write_all(
     reader: JournalReader, wanted: Wanted, form: str, out: TextIO, *, alone: bool
-) -> None:
+) -> int:
+    """Write what is wanted, and give the number of entries."""
     write = _json_writer(out) if form == "jsonl" else _csv_writer(out)
     last = reader.last_sequence()
     written = 0
@@ -68,6 +72,7 @@ def _write_all(
             progress.update(task, completed=page.reached - first, total=max(1, last - first))
     if not written:
         tell_nothing(wanted)
+    return written
 
 
 def _json_writer(out: TextIO) -> Write:
