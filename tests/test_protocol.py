@@ -149,7 +149,7 @@ device_messages: st.SearchStrategy[Any] = st.one_of(
     st.builds(
         CommandAck,
         st.sampled_from(["success", "error", "ignored"]),
-        st.none() | st.text(),
+        st.none() | st.text(max_size=MAX_ID_LENGTH),
         st.none() | st.text(),
         trees,
     ),
@@ -230,6 +230,7 @@ def test_firmware_that_is_out_there_is_understood(text: bytes, message: DeviceMe
     b'{"type":"telemetry","data":{},"id":1.5}', b'{"type":"frame","size":"big"}',
     b'{"type":"telemetry","data":{},"id":"' + b"x" * (MAX_ID_LENGTH + 1) + b'"}',
     b'{"type":"ping","timestamp":"' + b"x" * (MAX_ID_LENGTH + 1) + b'"}',
+    b'{"type":"ack","status":"success","id":"' + b"x" * (MAX_ID_LENGTH + 1) + b'"}',
 ])  # fmt: skip
 def test_wrong_fields_of_a_known_type_are_refused_with_the_field(text: bytes) -> None:
     assert refused_as(text) == "wrong_fields"

@@ -92,10 +92,12 @@ def clean_name(name: str) -> str:
 
 # Messages, device to gateway. Unknown fields are ignored (msgspec's default).
 
-Timestamp = Annotated[str, msgspec.Meta(max_length=MAX_ID_LENGTH)] | int | float | None
+BoundedText = Annotated[str, msgspec.Meta(max_length=MAX_ID_LENGTH)]
+
+Timestamp = BoundedText | int | float | None
 """Bounded, since it comes back in an answer that has to fit a device's buffer."""
 
-MessageId = Annotated[str, msgspec.Meta(max_length=MAX_ID_LENGTH)] | int
+MessageId = BoundedText | int
 
 
 class Connect(msgspec.Struct, tag_field="type", tag="connect"):
@@ -151,7 +153,7 @@ class CommandAck(msgspec.Struct, tag_field="type", tag="ack", omit_defaults=True
     """What became of a command; without ``id`` the oldest open one of ``command_type`` is meant."""
 
     status: Literal["success", "error", "ignored"]
-    id: str | None = None
+    id: BoundedText | None = None
     command_type: str | None = None
     detail: Any = None
 
