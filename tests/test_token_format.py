@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import json
 import re
 import string
 import zlib
@@ -14,6 +15,7 @@ from wsdev.errors import MistypedToken
 from wsdev.token_format import (
     ParsedToken,
     fingerprint,
+    may_hold_token,
     new_token,
     parse_token,
     without_tokens,
@@ -173,6 +175,50 @@ def test_text_that_was_cleaned_is_clean(text: str) -> None:
     assert without_tokens(without_tokens(text)) == without_tokens(text)
 
 
+def escaped(text: str, which: list[bool], *, upper: bool) -> str:
+    """JSON's inner text in which the characters that ``which`` tells are escapes."""
+    digits = "04X" if upper else "04x"
+    pairs = zip(text, itertools.cycle(which), strict=False)
+    return "".join(rf"\u{ord(letter):{digits}}" if hide else letter for letter, hide in pairs)
+
+
+@given(
+    token=tokens(),
+    which=st.lists(st.booleans(), min_size=1, max_size=60),
+    upper=st.booleans(),
+    wraps=st.integers(0, 2),
+)
+def test_no_token_is_left_in_json_however_it_is_escaped(
+    token: str, which: list[bool], upper: bool, wraps: int
+) -> None:
+    text = f'["a\\\\{escaped(token, which, upper=upper)} b"]'
+    for _ in range(wraps):
+        text = json.dumps([text])
+    shown = without_tokens(text)
+    assert may_hold_token(text)
+    for _ in range(wraps):
+        (shown,) = json.loads(shown)
+    (inner,) = json.loads(shown)
+    # The backslash before an escape may go with it.
+    assert inner in ("a\\wsd_… b", "awsd_… b")
+
+
+def test_escapes_that_are_no_token_stay_as_they_are() -> None:
+    for text in (
+        r"\u00e4\u0077sd_kurz",
+        r"gr\u00fc\u00dfe",
+        r"wsd_pico\u0020abcdefghijkl",
+        r"\u0077",
+    ):
+        assert without_tokens(text) == text
+    assert not may_hold_token(r"{\"a\": \"\u20ac\"}")
+
+
 def test_hostile_text_is_cleaned_in_one_pass() -> None:
+    for hostile in ("\\", "w\\", r"w\u0073", r"\u0077", r"\\u0077\u0073\u0064", r"wsd\u005f a"):
+        text = hostile * 100_000 + r" \u0020"
+        assert without_tokens(text) == text
+    for hostile in (r"\u0077sd_", r"wsd\u005f"):
+        assert without_tokens(hostile * 100_000) == "wsd_…"
     assert without_tokens("wsd_" * 100_000) == "wsd_…"
     assert without_tokens("wsd_a " * 100_000) == "wsd_a " * 100_000

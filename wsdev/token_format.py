@@ -33,6 +33,16 @@ _CHECKSUM_LENGTH: Final = 6  # 62**6 > 2**32
 # Mistyped and cut ones as well: what is left of the random part is no use to anybody.
 _LOOKS_LIKE_ONE = re.compile(rf"{PREFIX}[A-Za-z0-9_-]{{12,}}")
 
+# The same where characters are spelled as JSON escapes, also as those of JSON within JSON: all the
+# backslashes of one go with it, so that what is left is JSON still. Possessive, and a run of
+# backslashes is begun at its first only: one pass.
+_ESCAPE: Final = "\\u00"
+_ESCAPED_PREFIX = r"(?:w|(?<!\\)\\++u0077)" + "".join(
+    rf"(?:{letter}|\\++u00{ord(letter) // 16}(?i:{ord(letter) % 16:x}))" for letter in PREFIX[1:]
+)
+_ESCAPED_CHARACTER = r"(?:[A-Za-z0-9_-]|\\++u00(?i:2d|3[0-9]|4[1-9a-f]|5[0-9af]|6[1-9a-f]|7[0-9a]))"
+_LOOKS_LIKE_ONE_ESCAPED = re.compile(rf"{_ESCAPED_PREFIX}{_ESCAPED_CHARACTER}{{12,}}+")
+
 _FORM = re.compile(
     rf"(?P<checked>{PREFIX}(?P<device_class>.+)_[0-9A-Za-z]{{{_RANDOM_LENGTH}}})"
     rf"(?P<checksum>[0-9A-Za-z]{{{_CHECKSUM_LENGTH}}})"
@@ -93,8 +103,18 @@ def parse_token(text: str) -> ParsedToken:
     return ParsedToken(text, form["device_class"])
 
 
+def may_hold_token(text: str) -> bool:
+    """Whether :func:`without_tokens` could change ``text``; two cheap searches."""
+    return PREFIX in text or _ESCAPE in text
+
+
 def without_tokens(text: str) -> str:
-    """``text`` with all that looks like a token cut to its prefix: fit for a log or a journal."""
+    """``text`` with all that looks like a token cut to its prefix: fit for a log or a journal.
+
+    Also of a token whose characters are spelled as JSON escapes, ``\\u0077sd_…``.
+    """
+    if _ESCAPE in text:
+        return _LOOKS_LIKE_ONE_ESCAPED.sub(f"{PREFIX}…", text)
     return _LOOKS_LIKE_ONE.sub(f"{PREFIX}…", text) if PREFIX in text else text
 
 
