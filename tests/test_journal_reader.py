@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import re
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from hashlib import sha256
 from ipaddress import ip_address, ip_network
@@ -12,6 +14,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
+from harness import AS_NOBODY, is_root
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from made_journal import START, MadeJournal, made_journal
@@ -417,6 +420,69 @@ def test_any_choice_is_what_one_would_pick_from_all(
             assert read(reader, wanted) == expected
             first = reader.start_of_last(wanted, count, journal.last)
             assert read(reader, wanted, first=first) == expected[-count:]
+
+
+# Backups on a disk for reading only
+
+COUNT = """
+import errno, sys
+from pathlib import Path
+from wsdev.errors import WsdevError
+from wsdev.journal_query import Wanted
+from wsdev.journal_reader import JournalReader
+{as_another_user}
+try:
+    with JournalReader(Path(sys.argv[1])) as reader:
+        print(sum(len(page.entries) for page in reader.entries(Wanted())))
+except WsdevError as error:
+    print(error.code)
+"""
+
+
+@pytest.fixture
+def backup() -> Iterator[Path]:
+    """A folder that no one can write to, with a journal of 101 entries that all can read."""
+    with TemporaryDirectory() as folder:
+        with made_journal(Path(folder)) as journal:
+            journal.messages(journal.connect(), 100)
+        journal.file.path.chmod(0o444)
+        Path(folder).chmod(0o555)
+        yield Path(folder)
+        Path(folder).chmod(0o755)
+
+
+def entries_for_another_user(folder: Path) -> str:
+    """How many entries one reads who may not write there, or the code of the error."""
+    program = COUNT.format(as_another_user=AS_NOBODY if is_root() else "")
+    command = [sys.executable, "-c", program, str(folder)]
+    return subprocess.check_output(command, text=True).strip()
+
+
+def test_journal_in_a_folder_that_cannot_be_written_is_read(backup: Path) -> None:
+    assert {file.name for file in backup.iterdir()} == {"journal.db"}
+    assert entries_for_another_user(backup) == "101"
+    assert {file.name for file in backup.iterdir()} == {"journal.db"}
+
+
+def test_what_is_no_journal_there_is_told(backup: Path) -> None:
+    path = backup / "journal.db"
+    path.chmod(0o644)
+    path.write_bytes(b"something else " * 1000)
+    assert entries_for_another_user(backup) == "damaged"
+    path.chmod(0o000)
+    assert entries_for_another_user(backup) == "state_folder"
+
+
+def test_journal_with_a_wal_there_is_not_taken_for_one_that_stands_still(backup: Path) -> None:
+    backup.chmod(0o755)
+    with made_journal(backup) as journal:
+        journal.message(1)
+        journal.file.path.chmod(0o444)
+        for tail in ("-wal", "-shm"):
+            (backup / f"journal.db{tail}").chmod(0o444)
+        backup.chmod(0o555)
+        assert entries_for_another_user(backup) == "102"
+        backup.chmod(0o755)
 
 
 # Following

@@ -31,7 +31,14 @@ from wsdev.journal_query import (
     session_ranges,
     time_ranges,
 )
-from wsdev.journal_schema import FILE_NAME, JOURNAL, PICTURES_FOLDER, open_for_reading
+from wsdev.journal_schema import (
+    APPLICATION_ID,
+    FILE_NAME,
+    JOURNAL,
+    MIGRATIONS,
+    PICTURES_FOLDER,
+    open_for_reading,
+)
 
 _FIRST_SPAN: Final = 512
 _MOST_SPAN: Final = 16_384
@@ -72,7 +79,7 @@ class JournalReader:
         self._open()
 
     def _open(self) -> None:
-        db = open_for_reading(self.path)
+        db = _open_still(self.path) or open_for_reading(self.path)
         try:
             with JOURNAL.explained(self.path):
                 self._file = self._identity()
@@ -264,6 +271,33 @@ class JournalReader:
             body is not None and size is not None,
             None if sha256 is None else sha256.hex(), file,
         )  # fmt: skip
+
+
+def _open_still(path: Path) -> sqlite3.Connection | None:
+    """A journal that nothing can change: a backup on a disk for reading only.
+
+    SQLite keeps an index of the WAL beside a file, even to read it, unless it is told that the file
+    stands still: https://sqlite.org/wal.html#read_only_databases. None if that is not sure, or what
+    is there is no journal of this version.
+    """
+    wal = path.with_name(path.name + "-wal")
+    with contextlib.suppress(OSError, sqlite3.DatabaseError):
+        if os.access(path.parent, os.W_OK) or wal.exists():
+            return None
+        uri = f"{path.absolute().as_uri()}?mode=ro&immutable=1"
+        db = sqlite3.connect(uri, uri=True, isolation_level=None)
+        try:
+            found = [db.execute(f"PRAGMA {name}").fetchone()[0] for name in _SIGNS]
+        except BaseException:
+            db.close()
+            raise
+        if found == list(_SIGNS.values()):
+            return db
+        db.close()
+    return None
+
+
+_SIGNS: Final = {"application_id": APPLICATION_ID, "user_version": len(MIGRATIONS)}
 
 
 class _Search(NamedTuple):
