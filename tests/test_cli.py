@@ -22,6 +22,7 @@ from typing import Any
 import pytest
 from fake_gateways import closed_port
 from gateway_process import GatewayProcess, running_gateway
+from harness import is_root
 from made_journal import made_journal
 
 from wsdev import __version__
@@ -323,6 +324,29 @@ def test_second_gateway_on_one_state_folder_is_told(tmp_path: Path) -> None:
         serve_fails(
             ExitCode.ALREADY_RUNNING, "--host", "127.0.0.1", "--port", "0", "--state", str(state)
         )
+
+
+ABOVE_RIGHTS = ("dac_override", "dac_read_search")
+"""The capabilities with which root reads what nobody may."""
+
+
+@pytest.mark.parametrize("command", [["tokens", "list"], ["logs"], ["journal", "stats"]], ids=str)
+def test_state_folder_that_cannot_be_read_is_told_as_our_own_error(
+    command: list[str], tmp_path: Path, need: Callable[[str], str]
+) -> None:
+    dropped = ",".join(f"-{name}" for name in ABOVE_RIGHTS)
+    drop = [need("setpriv"), f"--bounding-set={dropped}", f"--inh-caps={dropped}"]
+    state = tmp_path / "state"
+    state.mkdir(0o000)
+    done = subprocess.run(
+        [*(drop if is_root() else []), sys.executable, "-m", "wsdev", *command, "--state", state],
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == ExitCode.STATE_FOLDER
+    assert done.stderr.startswith(f"wsdev: the state folder {state} cannot be used: ")
 
 
 # Output that goes nowhere

@@ -14,7 +14,12 @@ from wsdev.settings import ServeSettings, variable
 
 StateOption = Annotated[
     Path | None,
-    typer.Option("--state", metavar="DIR", help="The gateway's state folder, as for serve."),
+    typer.Option(
+        "--state",
+        metavar="DIR",
+        help="The gateway's state folder, as for serve.",
+        readable=False,  # whether it can be read is found when it is, and told as our own error
+    ),
 ]
 DurationOption = Annotated[
     str, typer.Option("--timeout", metavar="TIME", help="Time that one step may take.")
