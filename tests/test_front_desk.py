@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 from harness import (
@@ -26,6 +27,7 @@ from harness import (
     running_gateway,
     upgrade_head,
 )
+from journal_bench import rows
 
 from wsdev.codes import REFUSALS
 from wsdev.front_desk import redacted_target
@@ -580,6 +582,45 @@ async def test_escapes_from_the_wire_never_reach_the_log_raw(tmp_path: Path) -> 
 )
 def test_token_in_a_target_is_redacted_however_it_is_spelled(target: str, shown: str) -> None:
     assert redacted_target(target) == shown
+
+
+@pytest.mark.parametrize("times", range(1, 8))
+@pytest.mark.parametrize(
+    "target", ["/ws/%s", "/x;t=%s", "/x?a=%s&b=1", "/x?%s", "http://%s/", "/%%2F%s"]
+)
+def test_token_in_a_target_is_redacted_however_it_is_encoded(target: str, times: int) -> None:
+    token = new_token("pico", bytes)
+    for which in ("w", "_", "0", token):
+        encoded = token
+        for _ in range(times):
+            encoded = "".join(
+                f"%{ord(letter):02x}" if letter in f"{which}%" else letter for letter in encoded
+            )
+        shown = redacted_target(target % encoded)
+        assert "wsd_…" in shown or shown.endswith("…")
+        for _ in range(10):
+            shown = unquote(shown)
+            assert token[10:] not in shown
+
+
+def test_target_that_is_encoded_without_end_is_cut_where_that_begins() -> None:
+    assert redacted_target("/a/%" + "25" * 20 + "41/b") == "/a/…"
+    assert redacted_target("/a/%25252e%41/b%zz") == "/a/%25252e%41/b%zz"
+
+
+async def test_encoded_token_is_neither_logged_nor_recorded(tmp_path: Path) -> None:
+    async with running_gateway(tmp_path) as gateway:
+        token = gateway.token()
+        for number, encoded in enumerate(
+            (token.replace("w", "%77"), token.replace("_", "%5f"), token.replace("_", "%255F"))
+        ):
+            await gateway.get(f"/{number};{encoded}")
+        assert [line["path"] for line in gateway.log.all("refused")] == [
+            f"/{number};wsd_…" for number in range(3)
+        ]
+    assert rows(gateway.folder, "SELECT path FROM refusals ORDER BY path") == [
+        (f"/{number};wsd_…",) for number in range(3)
+    ]
 
 
 async def test_device_presents_its_token_in_the_query(tmp_path: Path) -> None:

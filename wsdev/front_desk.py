@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
-from urllib.parse import parse_qsl, quote_plus
+from urllib.parse import parse_qsl, quote_plus, unquote
 
 from websockets.datastructures import Headers
 from websockets.http11 import Request
@@ -23,6 +23,7 @@ from wsdev.protocol import DEVICE_PATH_PREFIX, HEALTH_PATH, PAGE_PATH, TOKENS_PA
 from wsdev.records import Refusal, storable
 from wsdev.sanitize import printable
 from wsdev.settings import ServeSettings
+from wsdev.token_format import without_tokens
 from wsdev.tokens import TokenBook
 
 RETRY_AFTER_DRAIN: Final = 5
@@ -30,6 +31,10 @@ RETRY_AFTER_DRAIN: Final = 5
 
 RETRY_AFTER_STALL: Final = 10
 """Seconds after which a disk may take more again."""
+
+
+MOST_ENCODED: Final = 8
+"""How often a target may be percent-encoded over itself and still be shown whole."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,17 +71,28 @@ def _origin_form(target: str) -> str:
 
 
 def redacted_target(target: str) -> str:
-    """A request target fit for a log: a token in its query is taken out, however it is spelled."""
+    """A request target fit for a log: a token in it is taken out, however it is spelled."""
     path, mark, query = target.partition("?")
     if not mark:
-        return path
+        return _without_encoded_tokens(path)
     pairs = parse_qsl(query, keep_blank_values=True, encoding="latin-1")
     shown = (
         # Also what only looks like it, as access_token: somebody's secret, in the wrong place.
         f"{quote_plus(key)}={'…' if key.lower().endswith('token') else quote_plus(value)}"
         for key, value in pairs
     )
-    return f"{path}?{'&'.join(shown)}"
+    return _without_encoded_tokens(f"{path}?{'&'.join(shown)}")
+
+
+def _without_encoded_tokens(text: str) -> str:
+    """``text`` as it is, or decoded if only so a token shows, which is taken out."""
+    plain = text
+    for _ in range(MOST_ENCODED):
+        before, plain = plain, unquote(plain)
+        if plain == before:
+            shown = without_tokens(plain)
+            return text if shown == plain else shown
+    return without_tokens(text.partition("%")[0]) + "…"
 
 
 def user_agent(headers: Headers) -> str | None:
