@@ -9,8 +9,11 @@ from hypothesis import strategies as st
 
 from wsdev.sanitize import printable
 
-VISIBLE_FORMAT = {"AN", "AL", "L"}
-"""Bidirectional classes of format characters with a shape of their own, as U+0600."""
+VISIBLE_FORMAT = {"AL", "L"}
+"""Bidirectional classes of format characters with a shape of their own, as U+070F."""
+
+HIDDEN_LETTERS = set("\u034f\u115f\u1160\u17b4\u17b5\u3164\uffa0")
+"""Letters and marks to the database that leave no ink: Unicode's other default ignorables."""
 
 BIDI_CONTROLS = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
 
@@ -21,7 +24,11 @@ def is_unsafe(character: str) -> bool:
     direction = unicodedata.bidirectional(character)
     if category == "Cf":
         return direction not in VISIBLE_FORMAT or character in "\u200e\u200f\u061c"
-    return category in {"Cc", "Cs", "Zl", "Zp"} or direction in BIDI_CONTROLS
+    return (
+        category in {"Cc", "Cs", "Zl", "Zp"}
+        or direction in BIDI_CONTROLS
+        or character in HIDDEN_LETTERS
+    )
 
 
 def is_unassigned(character: str) -> bool:
@@ -46,6 +53,8 @@ def test_every_unsafe_character_of_unicode_is_escaped_and_no_other() -> None:
         ("\u202etxt.exe", "\\u202etxt.exe"),
         ("a\u2028b", "a\\u2028b"),
         ("\ud800", "\\ud800"),
+        ("ki\u3164tchen\uffa0", "ki\\u3164tchen\\uffa0"),
+        ("\u0600123", "\\u0600123"),
         ("\U000e0041", "\\ue0041"),
         ("Grüße, 世界 \N{THERMOMETER}", "Grüße, 世界 \N{THERMOMETER}"),
         ("back\\slash", "back\\slash"),

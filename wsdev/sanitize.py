@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 
 # C0, DEL and C1 steer terminals (0x9b alone starts a control sequence); the bidi marks and the
-# line separators reorder or break a line; surrogates cannot be encoded; format characters that
-# leave no ink (U+00AD, U+FEFF, the tags at U+E0000) hide text.
+# line separators reorder or break a line; surrogates cannot be encoded; characters that leave no
+# ink (U+00AD, U+FEFF, the tags at U+E0000, the Hangul fillers) hide text; Arabic signs that enclose
+# what follows (U+0600) swallow it.
 _UNSAFE = re.compile(
-    "[\x00-\x1f\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff"
+    "[\x00-\x1f\x7f-\x9f\xad\u034f\u0600-\u0605\u061c\u06dd\u0890\u0891\u08e2\u115f\u1160"
+    "\u17b4\u17b5\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\u3164\ufeff\uffa0"
     "\ufff9-\ufffb\ud800-\udfff\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e007f]"
 )
 
