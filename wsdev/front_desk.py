@@ -15,7 +15,7 @@ from wsdev import answers
 from wsdev.access import AccessRefused, Admission, Doorkeeper
 from wsdev.callers import Caller, IPAddress, caller_of, local_trust_reason
 from wsdev.codes import REFUSALS
-from wsdev.journal import Journal
+from wsdev.journal_interface import Journal
 from wsdev.logs import log
 from wsdev.metrics import Metrics
 from wsdev.peer_owner import is_own_process
