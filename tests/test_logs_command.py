@@ -39,7 +39,9 @@ STYLES = re.compile(r"\x1b\[[0-9;]*m")
 @pytest.fixture
 def journal(tmp_path: Path) -> Iterator[MadeJournal]:
     """A session, a refusal, a message each way, a picture, an end: numbers 1 to 9."""
-    with made_journal(tmp_path) as made:
+    folder = tmp_path / "state"
+    folder.mkdir()
+    with made_journal(folder) as made:
         made.start()  # 1
         session = made.connect("kitchen", user_agent="MicroPython", token="t-3f9a2c")  # 2
         made.message(session, "telemetry", '{"type":"telemetry","data":{"t":21.5}}', "m-1")  # 3
@@ -701,6 +703,23 @@ def test_export_into_a_pipe_or_device_leaves_it_there(journal: MadeJournal) -> N
 def test_export_that_cannot_be_meant_exits_2(journal: MadeJournal, arguments: list[str]) -> None:
     lines = fails(ExitCode.USAGE, "journal", "export", *arguments, "--state", str(journal.folder))
     assert lines[1].startswith("  try: ")
+
+
+@pytest.mark.parametrize("name", ["journal.db", "tokens.db", "pictures/000000000001.jpg", "new"])
+def test_export_over_the_gateways_own_files_is_refused(journal: MadeJournal, name: str) -> None:
+    before = journal.file.path.stat().st_ino
+    arguments = ["-o", str(journal.folder / name), "--state", str(journal.folder)]
+    lines = fails(ExitCode.USAGE, "journal", "export", *arguments)
+    assert "state folder" in lines[0]
+    assert journal.file.path.stat().st_ino == before
+
+
+@pytest.mark.parametrize("pattern", ["a{99999999999}", "(" * 500 + ")" * 500])
+def test_pattern_beyond_what_can_be_searched_for_is_told(
+    journal: MadeJournal, pattern: str
+) -> None:
+    lines = fails(ExitCode.USAGE, "logs", "--grep", pattern, "--state", str(journal.folder))
+    assert "--grep" in lines[0]
 
 
 def test_csv_in_a_terminal_is_escaped(journal: MadeJournal) -> None:

@@ -72,7 +72,7 @@ class ExitCode(enum.IntEnum):
 
 EXIT_CODE_MEANINGS: dict[ExitCode, str] = {
     ExitCode.OK: "fine",
-    ExitCode.FAILED: "an error that has no code of its own: a bug, please report it",
+    ExitCode.FAILED: "the output cannot be written; or a bug, please report it",
     ExitCode.USAGE: "wrong option or argument",
     ExitCode.NAME: "the host name has no address",
     ExitCode.REFUSED: "the host refuses the connection: nothing listens on that port",

@@ -98,5 +98,5 @@ def unusable(path: Path, reason: str) -> StateFolderError:
     """The error for a folder in which ``path`` cannot be used."""
     return StateFolderError(
         f"the state folder {printable(str(path.parent))} cannot be used: {printable(reason)}",
-        "give this user the right to write there, or name another folder with --state",
+        "give this user the right to read and write there, or name another folder with --state",
     )

@@ -42,6 +42,11 @@ def export(folder: Path, wanted: Wanted, form: str, output: Path | None) -> None
     """
     if form not in FORMATS:
         raise UsageError(f"--format: {form!r} is none", f"use {' or '.join(FORMATS)}")
+    if output is not None and output.resolve().is_relative_to(folder.resolve()):
+        # It may be the journal itself, which the gateway would go on writing under no name.
+        raise UsageError(
+            f"{printable(str(output))} is in the gateway's state folder", "name another --output"
+        )
     with JournalReader(folder) as reader:
         tell_unknown_devices(reader, wanted)
         if output is None or str(output) == "-":

@@ -127,7 +127,7 @@ def make_wanted(
     if grep is not None:
         try:
             pattern = re.compile(grep, re.MULTILINE | (re.IGNORECASE if ignore_case else 0))
-        except re.error as exc:
+        except (re.error, OverflowError, RecursionError) as exc:
             raise UsageError(
                 f"--grep: {printable(grep)!r} is no regular expression: {exc}",
                 r"write \ before a character that is meant as it is, as in \[",
