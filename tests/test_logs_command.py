@@ -650,7 +650,7 @@ def test_csv_has_a_row_for_each_entry_and_a_fixed_header(journal: MadeJournal) -
 def test_csv_has_no_text_that_a_spreadsheet_would_run(journal: MadeJournal, start: str) -> None:
     journal.message(2, "other", f"{start}cmd|' /C calc'!A0", f"{start}1")
     journal.message(2, "other", "-5", -5)
-    path = journal.folder / "out.csv"
+    path = journal.folder.parent / "out.csv"
     export(journal, "--format", "csv", "-o", str(path))
     with open(path, newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
