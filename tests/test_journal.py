@@ -299,6 +299,18 @@ def test_close_gives_up_on_a_disk_that_takes_nothing_and_says_how_much(tmp_path:
         assert after.lost_sessions == 1
 
 
+def test_close_tries_once_more_what_the_disk_has_refused_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("wsdev.journal.RETRY_SECONDS", PATIENCE)
+    journal = FileJournal(tmp_path).start(Loop())
+    with held_file(tmp_path):
+        text = say(journal, journal.start_session(start_of()), Listener(), 1)
+        wait_until(lambda: bool(journal.trouble))
+    assert journal.close() == 0
+    assert bodies(tmp_path) == [text]
+
+
 def test_close_has_no_more_patience_than_it_is_given(tmp_path: Path) -> None:
     journal = FileJournal(tmp_path).start(Loop())
     with held_file(tmp_path):
@@ -531,8 +543,9 @@ def test_fault_in_the_housework_is_told_once_and_stops_no_writing(tmp_path: Path
 # No secret, whatever they say
 
 
-def test_token_is_nowhere_in_the_file(tmp_path: Path) -> None:
-    token = new_token("pico")
+@pytest.mark.parametrize("first", ["w", r"\u0077"])
+def test_token_is_nowhere_in_the_file(tmp_path: Path, first: str) -> None:
+    token = first + new_token("pico")[1:]
     with writing(tmp_path, pictures=PicturesKept(last=1)) as (journal, loop):
         key, hears = journal.start_session(start_of()), Listener()
         for kind in range(1, 80):

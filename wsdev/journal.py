@@ -278,6 +278,7 @@ class FileJournal:
     def _commit(self, things: list[Message | Happening]) -> bool:
         """Write a group, however long that takes; False if it was given up, on closing."""
         while True:
+            is_last_try = self._closing.is_set()
             started = time.perf_counter()
             group = Group(
                 self._sequence,
@@ -304,8 +305,9 @@ class FileJournal:
                 if self._on_commit is not None:
                     self._on_commit(time.perf_counter() - started, len(things))
                 break
-            if self._closing.wait(RETRY_SECONDS):
+            if is_last_try:
                 return False
+            self._closing.wait(RETRY_SECONDS)
         self._recording_trouble = ""
         self._in_hand -= len(things)
         self._sequence = group.sequence

@@ -12,7 +12,7 @@ from wsdev.picture_store import PictureStore, picture_name
 from wsdev.protocol import MessageId
 from wsdev.records import ACKNOWLEDGED, BINARY, PICTURE, Refusal, SessionEnd, SessionStart
 from wsdev.resends import ResendWindow, ResendWindows
-from wsdev.token_format import PREFIX, without_tokens
+from wsdev.token_format import may_hold_token, without_tokens
 
 _MAX_INTEGER: Final = 2**63 - 1
 """Of SQLite; ids on the wire go up to 2**64."""
@@ -118,7 +118,7 @@ class Group:
                 self._take_binary(session, kind, data, when)
                 continue
             text = data.decode("utf-8", "replace")
-            if PREFIX in text:
+            if may_hold_token(text):
                 text = without_tokens(text)
             if message_id is not None and kind in ACKNOWLEDGED:
                 if told is not None:
@@ -131,7 +131,7 @@ class Group:
             elif size > self._record_bytes:
                 self._take_cut(thing, text)
                 continue
-            if isinstance(message_id, int) or (message_id and PREFIX in message_id):
+            if isinstance(message_id, int) or (message_id and may_hold_token(message_id)):
                 message_id = _storable(message_id)
             self.sequence = session.last_message = sequence = self.sequence + 1
             times.append(when)
