@@ -53,7 +53,7 @@ serve: $(BIN)/wsdev ## run the gateway; options go into ARGS="--port 3100"
 
 .PHONY: test
 test: tools lint ## set up what the tests need, then run all checks
-	$(BIN)/python -m pytest --cov
+	$(BIN)/python -m pytest --cov --numprocesses=auto --maxprocesses=4 --dist=worksteal
 
 .PHONY: test-long
 test-long: tools ## kill the gateway a hundred times under load, and the other proofs of an ack
