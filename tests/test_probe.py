@@ -17,8 +17,9 @@ from wsdev import probe
 from wsdev.connection import Connection
 from wsdev.errors import ExitCode, LinkCut, NotAllowed, ProtocolViolation, TokenRefused, WsdevError
 from wsdev.events import Closed, ClosedBy
+from wsdev.failures import closed_error
 from wsdev.hub import Outcome, SentCommand
-from wsdev.probe import Happening, Target, Visit, closed_error
+from wsdev.probe import Happening, Target, Visit
 from wsdev.protocol import BUILTIN_CLASSES
 from wsdev.urls import GatewayAddress
 

@@ -51,7 +51,7 @@ def from_operator(command: dict[str, Any]) -> GatewayMessage:
 
 def test_hello_names_the_device() -> None:
     said = Said()
-    device_of().hello(said)
+    device_of().hello(said, 0.0)
     (hello,) = said.texts
     assert (hello["type"], hello["device"]) == ("connect", "kitchen")
     assert hello["version"]

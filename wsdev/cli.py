@@ -19,6 +19,7 @@ SUMMARIES: Final = {
     "serve": "Run the gateway that devices connect to.",
     "connect": "Connect as a device and say what happened.",
     "tokens": "Fetch tokens from a gateway, or keep its token book on the host.",
+    "profiles": "List the libraries and firmwares that a virtual device can behave as.",
     "logs": "Show what the journal has: connections, refusals, messages.",
     "journal": "Look after the journal on the host: numbers, export, space.",
 }

@@ -16,9 +16,9 @@ import msgspec
 from wsdev import __version__
 from wsdev.codes import CloseCode
 from wsdev.device_session import DeviceSession
-from wsdev.errors import CertificateError, LinkCut, NotAGateway
+from wsdev.errors import CertificateError, LinkCut
 from wsdev.events import Closed, Event, Opened, UpgradeFailed, UpgradeRefused
-from wsdev.failures import path_error, refusal_error
+from wsdev.failures import path_error, refusal_error, upgrade_error
 from wsdev.link import Link
 from wsdev.protocol import DeviceClass
 from wsdev.sanitize import printable
@@ -313,10 +313,7 @@ async def _let_in(connection: DeviceConnection, address: GatewayAddress) -> None
         raise refusal_error(event.status, event.headers, event.body, address)
     where = printable(address.authority)
     if isinstance(event, UpgradeFailed):
-        raise NotAGateway(
-            f"{where} does not answer as a WebSocket server: {event.cause}",
-            "check host and port; another service may listen there, or it speaks TLS: use wss://",
-        )
+        raise upgrade_error(event.cause, address)
     raise LinkCut(
         f"{where} cut the connection during the upgrade",
         "look at proxies on the way; if the port speaks TLS, use wss://",

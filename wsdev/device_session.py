@@ -9,8 +9,10 @@ from websockets.client import ClientProtocol
 from websockets.exceptions import InvalidStatus
 from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFactory
 from websockets.http11 import Response
+from websockets.typing import Origin, Subprotocol
 from websockets.uri import parse_uri
 
+from wsdev.device_profile import PLAIN, DeviceProfile
 from wsdev.events import Event, Opened, UpgradeFailed, UpgradeRefused
 from wsdev.protocol import (
     BadMessage,
@@ -33,9 +35,10 @@ class DeviceSession(Session):
     Args:
         url: ``ws://`` or ``wss://`` with the path of the device class.
         headers: Extra request headers, ``Authorization`` among them.
+        profile: Whose habits it has.
     """
 
-    __slots__ = ("device_class",)
+    __slots__ = ("_profile", "device_class")
 
     _ws: ClientProtocol
 
@@ -46,16 +49,26 @@ class DeviceSession(Session):
         device_class: DeviceClass,
         headers: Sequence[tuple[str, str]],
         now: float,
+        *,
+        profile: DeviceProfile = PLAIN,
     ) -> None:
         super().__init__(policy, now)
         self.device_class = device_class
+        self._profile = profile
+        uri = parse_uri(url)
+        upgrade = profile.upgrade
         self._ws = ClientProtocol(
-            parse_uri(url),
+            uri,
+            origin=Origin(upgrade.origin.replace("$host", f"{uri.host}:{uri.port}")) or None,
+            subprotocols=[Subprotocol(name) for name in upgrade.subprotocols] or None,
             extensions=[ClientPerMessageDeflateFactory()] if policy.compression else None,
-            max_size=device_class.max_message,
+            max_size=profile.frames.largest_inbound or device_class.max_message,
             logger=WIRE_LOGGER,
         )
         request = self._ws.connect()
+        if not upgrade.port_in_host:
+            del request.headers["Host"]
+            request.headers["Host"] = f"[{uri.host}]" if ":" in uri.host else uri.host
         for name, value in headers:
             request.headers[name] = value
         self._ws.send_request(request)
@@ -112,6 +125,30 @@ class DeviceSession(Session):
     def hello(self, name: str, version: str) -> None:
         """Send ``connect``; the gateway answers ``connection_ack``."""
         self.send(Connect(device=name, version=version))
+
+    def send_text(self, text: bytes) -> None:
+        """Send UTF-8 text, in fragments if the profile has it so; nothing happens unless open."""
+        if not self._send_fragments(text, is_text=True):
+            super().send_text(text)
+
+    def send_binary(self, data: bytes) -> None:
+        """Send binary data, in fragments if the profile has it so; nothing unless open."""
+        if not self._send_fragments(data, is_text=False):
+            super().send_binary(data)
+
+    def _send_fragments(self, data: bytes, *, is_text: bool) -> bool:
+        """Send a message as several frames (RFC 6455 section 5.4); False if one is enough."""
+        most = self._profile.frames.fragment_above
+        if not most or len(data) <= most:
+            return False
+        if ws := self._open_ws():
+            begin = ws.send_text if is_text else ws.send_binary
+            begin(data[:most], fin=False)
+            for start in range(most, len(data), most):
+                ws.send_continuation(data[start : start + most], fin=start + most >= len(data))
+            self.messages_sent += 1
+            self._collect(ws)
+        return True
 
     def acknowledge(
         self, *, command_id: str | None, command_type: str | None, detail: Any = None

@@ -10,6 +10,7 @@ WsdevError
 │   ├── AlreadyRunning
 │   ├── TokenBookError
 │   ├── JournalError
+│   ├── ThresholdCrossed
 │   └── TokenCheckFailed: the verdicts of ``wsdev tokens check``
 │       ├── MistypedToken
 │       ├── UnknownToken
@@ -57,6 +58,7 @@ class ExitCode(enum.IntEnum):
     NOT_ALLOWED = 16
     PROTOCOL = 17
     CUT = 18
+    QUALITY = 19
     ADDRESS_IN_USE = 20
     ADDRESS_UNAVAILABLE = 21
     STATE_FOLDER = 22
@@ -83,6 +85,7 @@ EXIT_CODE_MEANINGS: dict[ExitCode, str] = {
     ExitCode.NOT_ALLOWED: "the gateway does not let the device in now (class, window, limits)",
     ExitCode.PROTOCOL: "the conversation went wrong (hello, message, close code)",
     ExitCode.CUT: "the connection was cut or fell silent",
+    ExitCode.QUALITY: "connect: a threshold of --fail-if was crossed",
     ExitCode.ADDRESS_IN_USE: "serve: the port is in use",
     ExitCode.ADDRESS_UNAVAILABLE: "serve: the address cannot be bound",
     ExitCode.STATE_FOLDER: "the state folder cannot be used",
@@ -176,6 +179,13 @@ class JournalError(LocalError):
 
     exit_code = ExitCode.JOURNAL
     code = "journal"
+
+
+class ThresholdCrossed(LocalError):
+    """A run is worse than was asked for."""
+
+    exit_code = ExitCode.QUALITY
+    code = "threshold"
 
 
 class TokenCheckFailed(LocalError):

@@ -11,6 +11,7 @@ from typing import Final
 import httpx
 import msgspec
 
+from wsdev.codes import explain_close, may_come_back
 from wsdev.errors import (
     LinkCut,
     NameNotFound,
@@ -23,6 +24,7 @@ from wsdev.errors import (
     TokenRefused,
     WsdevError,
 )
+from wsdev.events import Closed
 from wsdev.protocol import DEFAULT_PORT
 from wsdev.sanitize import printable
 from wsdev.urls import GatewayAddress
@@ -133,3 +135,22 @@ def no_token_error(device_class: str | None, listed: Iterable[str]) -> NotAllowe
         f"its classes are: {', '.join(map(printable, listed))}",
         code="no_token",
     )
+
+
+def upgrade_error(cause: str, address: GatewayAddress) -> NotAGateway:
+    """What came back was no valid answer to the upgrade."""
+    return NotAGateway(
+        f"{printable(address.authority)} does not answer as a WebSocket server: {cause}",
+        "check host and port; another service may listen there, or it speaks TLS: use wss://",
+    )
+
+
+def closed_error(closed: Closed) -> WsdevError:
+    """What a close means for the one who wanted to go on."""
+    meaning = explain_close(closed.code)
+    told = closed.reason if closed.reason != meaning.meaning else ""
+    reason = f" ({printable(told)})" if told else ""
+    cause = f"closed with {closed.code}: {meaning.meaning}{reason}"
+    if not may_come_back(closed.code):
+        return NotAllowed(cause, meaning.hint, code=f"close_{closed.code}")
+    return LinkCut(cause, meaning.hint, code=f"close_{closed.code}")

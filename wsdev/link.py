@@ -39,6 +39,7 @@ class Hold(enum.IntFlag):
     JOURNAL = 8  # much of what it said is not recorded yet
     DRAIN = 16  # it is about to be sent away; what it said is recorded first
     TURN = 32  # it said a lot at once; the others come next
+    PAUSE = 64  # the owner pretends to be away
 
 
 class LinkOwner(Protocol):

@@ -39,3 +39,23 @@ def make_picture(number: int, caption: str) -> bytes:
     buffer = io.BytesIO()
     picture.save(buffer, "JPEG", quality=_QUALITY)
     return buffer.getvalue()
+
+
+def picture_of_size(number: int, caption: str, size: int) -> bytes:
+    """A picture of ``size`` bytes: filler goes into comments (ITU T.81 B.2.4.5) behind its start.
+
+    Args:
+        size: Bytes; one that is too small for the picture leaves it as it is.
+    """
+    picture = make_picture(number, caption)
+    filler = bytearray()
+    while (left := size - len(picture) - len(filler)) >= _COMMENT_HEAD:
+        length = min(left - 2, 0xFFFF)
+        if 0 < left - 2 - length < _COMMENT_HEAD:
+            length -= _COMMENT_HEAD  # what is left takes a comment too
+        filler += b"\xff\xfe" + length.to_bytes(2, "big") + b"x" * (length - 2)
+    return picture[:2] + bytes(filler) + picture[2:]
+
+
+_COMMENT_HEAD: Final = 4
+"""Bytes of a comment without any text."""

@@ -14,10 +14,10 @@ from http import HTTPStatus
 from typing import Any
 
 from wsdev import client
-from wsdev.codes import REFUSALS, explain_close, may_come_back
+from wsdev.codes import REFUSALS
 from wsdev.errors import LinkCut, NotAllowed, PathError, ProtocolViolation, TokenRefused, WsdevError
 from wsdev.events import BadMessageReceived, Closed, MessageReceived, PongReceived
-from wsdev.failures import no_token_error
+from wsdev.failures import closed_error, no_token_error
 from wsdev.limits import Limits
 from wsdev.protocol import (
     ESP32CAM,
@@ -200,21 +200,10 @@ def _raise_if_trouble(event: Any) -> None:
         )
 
 
-def closed_error(closed: Closed) -> WsdevError:
-    """What a close means for the one who wanted to go on."""
-    meaning = explain_close(closed.code)
-    told = closed.reason if closed.reason != meaning.meaning else ""
-    reason = f" ({printable(told)})" if told else ""
-    cause = f"closed with {closed.code}: {meaning.meaning}{reason}"
-    if not may_come_back(closed.code):
-        return NotAllowed(cause, meaning.hint, code=f"close_{closed.code}")
-    return LinkCut(cause, meaning.hint, code=f"close_{closed.code}")
-
-
 async def _greet(
     connection: client.DeviceConnection, device: VirtualDevice, patience: float
 ) -> ConnectionAck:
-    device.hello(connection.session)
+    device.hello(connection.session, asyncio.get_running_loop().time())
     connection.flush()
     event = await _wait_for(
         connection,

@@ -56,6 +56,21 @@ def parse_size(text: str) -> int:
     return int(float(match[1]) * unit ** " KMGT".index(match[2].upper() or " "))
 
 
+_RATE = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*(?:/\s*(s|m|h|d|))?")
+
+
+def parse_rate(text: str) -> float:
+    """Times a second of ``10/s``, ``6/m``, ``1/h`` or ``10``.
+
+    Raises:
+        ValueError: any other form, or never.
+    """
+    match = _RATE.fullmatch(text.strip())
+    if match is None or not (rate := float(match[1]) / _UNITS[match[2] or ""]) or rate == math.inf:
+        raise ValueError("a rate like 10/s or 6/m is expected")
+    return rate
+
+
 LEAST_JOURNAL: Final = 1_000_000
 
 

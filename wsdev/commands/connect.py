@@ -58,6 +58,46 @@ def connect(
         str,
         typer.Option(metavar="TIME", help="With --stay: time between two messages or pictures."),
     ] = "5s",
+    count: Annotated[
+        int | None,
+        typer.Option(metavar="N", min=1, max=1_000_000, help="Be a fleet of so many devices."),
+    ] = None,
+    ramp: Annotated[
+        str, typer.Option(metavar="RATE", help="Fleet: devices that start in a second.")
+    ] = "500/s",
+    rate: Annotated[
+        str,
+        typer.Option(
+            metavar="RATE", help="Fleet: messages of each device, or max: one after the other."
+        ),
+    ] = "1/s",
+    duration: Annotated[
+        str | None,
+        typer.Option(metavar="TIME", help="Fleet: end after so long. [default: at Ctrl-C]"),
+    ] = None,
+    payload_size: Annotated[
+        str | None,
+        typer.Option(metavar="SIZE", help="Fleet: filler in each message, size of a picture."),
+    ] = None,
+    mix: Annotated[
+        str | None,
+        typer.Option(metavar="CLASS=SHARE,…", help="Fleet: pico=90,esp32cam=10."),
+    ] = None,
+    profile: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Behave as this library or firmware: wsdev profiles."),
+    ] = None,
+    weather: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Fleet: what goes wrong: wsdev profiles --weather."),
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option(metavar="N", help="Fleet: the same weather as another run's.")
+    ] = None,
+    fail_if: Annotated[
+        list[str] | None,
+        typer.Option(metavar="CONDITION", help="Fleet: exit with 19 on p99>100ms, loss>0 …"),
+    ] = None,
     timeout: DurationOption = "10s",
     cacert: TlsCaOption = None,
     insecure: TlsInsecureOption = False,
@@ -66,7 +106,7 @@ def connect(
         bool, typer.Option("--quiet", "-q", help="Print nothing if all is well.")
     ] = False,
 ) -> None:
-    """Connect as a device and say what happened.
+    """Connect as a device and say what happened; with --count, as a fleet of them.
 
     The token is that of --token, else of --token-file, else of the variable WSDEV_TOKEN; without
     any, one is fetched from the gateway. The exit code tells which layer broke; see the README.
@@ -75,11 +115,23 @@ def connect(
 
     from wsdev.commands import visiting  # noqa: PLC0415
 
+    given_token = visiting.find_token(token, token_file)
+    if count is not None or mix or profile or weather or duration or fail_if:
+        from wsdev.commands import fleets  # noqa: PLC0415
+
+        order = fleets.Order(
+            url=url, device=device, name=name or "", token=given_token, count=count or 1,
+            ramp=ramp, rate=rate, duration=duration, payload_size=payload_size, mix=mix,
+            profiles=profile or [], weather=weather, seed=seed, fail_if=fail_if or [],
+            timeout=timeout, cacert=cacert, insecure=insecure,
+        )  # fmt: skip
+        fleets.run(order, as_json=as_json, quiet=quiet)
+        return
     target = visiting.make_target(
         url=url,
         device=device,
         name=name,
-        token=visiting.find_token(token, token_file),
+        token=given_token,
         timeout=timeout,
         cacert=cacert,
         insecure=insecure,
