@@ -146,6 +146,8 @@ class Fleet:
             await asyncio.sleep(ramp + self.plan.duration)
         self.figures.stayed = self.figures.connected
         self.is_ending = True
+        for device in self._devices:
+            device.clear_up()
         # What was said shall be heard: those who wait for an ack may still get it.
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self.plan.patience):

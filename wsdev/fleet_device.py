@@ -98,7 +98,7 @@ class FleetDevice:
         self._links = 0
         self._began = 0.0
         self._in_since = 0.0
-        self._is_final = self._was_hit = False
+        self._is_final = self._was_hit = self._is_dead = False
         self._waits = backoff(forecast.jitter)
         self._least_wait = 0.0
 
@@ -349,16 +349,21 @@ class FleetDevice:
             link.cut(CloseCode.ABNORMAL, "", reset=True)
         elif trouble.what in {What.STALL, What.HALF_OPEN}:
             link.hold_all()
-            dead = trouble.what is What.HALF_OPEN
-            self._fleet.at(self._fleet.now() + lasts, lambda: self._over(link, dead))
+            self._is_dead = trouble.what is What.HALF_OPEN
+            self._fleet.at(self._fleet.now() + lasts, lambda: self._over(link))
         else:
             self._vanish(link, forgets=trouble.what is What.REBOOT)
             self._come_back_in(lasts)
 
-    def _over(self, link: PacedLink, dead: bool) -> None:
-        if self.link is not link:
+    def clear_up(self) -> None:
+        """The bad weather ends at once."""
+        if self.link is not None:
+            self._over(self.link)
+
+    def _over(self, link: PacedLink) -> None:
+        if self.link is not link or not self._was_hit:
             return
-        if dead:  # at last it notices
+        if self._is_dead:  # at last it notices
             link.cut(CloseCode.ABNORMAL, "", reset=True)
         else:
             self._was_hit = False

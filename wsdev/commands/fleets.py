@@ -81,7 +81,8 @@ async def _run(order: Order, thresholds: list[Threshold], *, as_json: bool, quie
         with view:
             while not running.done():
                 await asyncio.wait([running], timeout=view.refresh)
-                view.show()
+                if not running.done():
+                    view.show()
         running.result()
     except asyncio.CancelledError:
         interrupted = True
