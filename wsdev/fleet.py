@@ -113,6 +113,7 @@ class Fleet:
         self._pictures: list[bytes] = []
         self._devices: list[FleetDevice] = []
         self._present: set[FleetDevice] = set()
+        self._is_over = asyncio.Event()
         self._all_heard = asyncio.Event()
         self._all_gone = asyncio.Event()
         self._next_sweep = 0.0
@@ -139,11 +140,15 @@ class Fleet:
         finally:
             await self._leave()
 
+    def finish(self) -> None:
+        """End the run as if its time were over."""
+        self._is_over.set()
+
     async def _live(self, ramp: float) -> None:
-        if self.plan.duration is None:
-            await asyncio.Event().wait()
-        else:
-            await asyncio.sleep(ramp + self.plan.duration)
+        duration = self.plan.duration
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(None if duration is None else ramp + duration):
+                await self._is_over.wait()
         self.figures.stayed = self.figures.connected
         self.is_ending = True
         for device in self._devices:

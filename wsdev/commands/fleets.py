@@ -86,8 +86,8 @@ async def _run(order: Order, thresholds: list[Threshold], *, as_json: bool, quie
         running.result()
     except asyncio.CancelledError:
         interrupted = True
-        running.cancel()
-        await asyncio.wait([running])
+        fleet.finish()
+        await running
     took = time.monotonic() - started
     values = fleet.figures.values(took)
     crossed = [threshold.text for threshold in thresholds if threshold.is_met(values)]
