@@ -35,7 +35,7 @@ def test_own_file_is_found_by_its_path(tmp_path: Path) -> None:
     file = tmp_path / "mine.toml"
     file.write_text('wait = "1m"')
     folder = DataFolder("thing", "profiles", lambda text, where: parse(text, Thing, where))
-    assert folder.find(str(file)).wait == 60
+    assert folder.find(str(file)).wait == 60.0
 
 
 def test_file_that_cannot_be_read_is_told(tmp_path: Path) -> None:

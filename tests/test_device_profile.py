@@ -30,12 +30,12 @@ def test_esp_idf_fragments_and_takes_a_clean_close_as_final() -> None:
     profile = PROFILES.find("esp-idf")
     assert profile.frames.fragment_above == 1024
     assert profile.reconnect.clean_close_is_final
-    assert profile.reconnect.after == 10
+    assert profile.reconnect.after == 10.0
 
 
 def test_gilmaimon_has_little_patience_and_repeats_itself() -> None:
     upgrade = PROFILES.find("gilmaimon").upgrade
-    assert upgrade.patience == 1
+    assert upgrade.patience == 1.0
     assert upgrade.authorization_again
     assert not upgrade.port_in_host
 

@@ -24,6 +24,7 @@ from session_pair import (
 
 from wsdev import answers
 from wsdev.codes import REFUSALS, CloseCode
+from wsdev.device_profile import PROFILES
 from wsdev.device_session import DeviceSession
 from wsdev.events import (
     BadMessageReceived,
@@ -38,7 +39,7 @@ from wsdev.events import (
     UpgradeRefused,
 )
 from wsdev.limits import Limits
-from wsdev.protocol import ESP32CAM, PICO, Command, Pong, Unknown
+from wsdev.protocol import ESP32CAM, PICO, Command, Pong, Unknown, encode
 from wsdev.session import SessionPolicy, State
 
 LIMITS = Limits()
@@ -325,3 +326,59 @@ def test_any_frames_behind_the_answer_mean_the_same_however_they_are_cut(
         events = feed(device, switching_protocols(device) + data, cut)
         heard.append((told(events), device.state, device.messages_received))
     assert heard[0] == heard[1]
+
+
+def device_like(name: str, url: str = "ws://gateway:3000/ws/pico") -> DeviceSession:
+    profile = PROFILES.find(name)
+    return DeviceSession(SessionPolicy(), url, PICO, [], 0.0, profile=profile)
+
+
+def request_lines(session: DeviceSession) -> list[str]:
+    return b"".join(session.data_to_send()).decode().split("\r\n")
+
+
+@pytest.mark.parametrize(
+    ("name", "line"),
+    [
+        ("arduino-links2004", "Origin: file://"),
+        ("arduino-links2004", "Sec-WebSocket-Protocol: arduino"),
+        ("arduino-links2004", "Host: gateway:3000"),
+        ("gilmaimon", "Host: gateway"),
+        ("micropython", "Origin: http://gateway:3000"),
+    ],
+)
+def test_request_looks_like_the_librarys(name: str, line: str) -> None:
+    lines = request_lines(device_like(name))
+    assert line in lines
+    assert sum(each.startswith("Host:") for each in lines) == 1
+
+
+def test_host_without_a_port_keeps_the_brackets() -> None:
+    assert "Host: [::1]" in request_lines(device_like("gilmaimon", "ws://[::1]:3000/ws/pico"))
+
+
+def test_long_messages_leave_in_fragments_and_arrive_whole() -> None:
+    pair = SessionPair()
+    pair.device = device_like("esp-idf")
+    pair.settle()
+    text = encode({"type": "log", "message": "x" * 3000})
+    for send in (pair.device.send_text, pair.device.send_binary):
+        send(text)
+        sent = b"".join(pair.device.data_to_send())
+        assert len(sent) == len(text) + 3 * 8  # 1,024, 1,024 and the rest, each a head of 8 bytes
+        (event,) = pair.gateway.receive(sent, 1.0)
+        assert isinstance(event, MessageReceived | BinaryReceived)
+    pair.device.send_text(b'{"type":"ping"}')
+    assert len(b"".join(pair.device.data_to_send())) == 15 + 6
+    assert pair.device.messages_sent == 3
+
+
+def test_message_over_15_kib_closes_links2004_with_1009() -> None:
+    pair = SessionPair()
+    pair.device = device_like("arduino-links2004")
+    pair.settle()
+    pair.gateway.send_text(b"x" * (15 * 1024 + 1))
+    pair.settle()
+    closed = pair.at_device[-1]
+    assert isinstance(closed, Closed)
+    assert (closed.code, closed.by) == (1009, ClosedBy.HERE)

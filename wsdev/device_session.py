@@ -109,7 +109,7 @@ class DeviceSession(Session):
             return []
         assert isinstance(received[0], Response)
         self._go(State.OPEN)
-        self.due = now + self.policy.ping_after
+        self.due = now + min(self.policy.ping_after, self.policy.dead_after)
         events: list[Event] = [Opened()]
         # Frames may follow the 101 in the same segment, and end the conversation with it.
         ws.events = received[1:] + ws.events

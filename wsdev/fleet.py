@@ -300,7 +300,7 @@ class Fleet:
         agenda = self._agenda
         while agenda and agenda[0][0] <= now:
             heapq.heappop(agenda)[2]()
-        if self.is_ending and not self.figures.unacked:
+        if self.is_ending and not any(device.waits_for_ack for device in self._present):
             self._all_heard.set()
         if now >= self._next_sweep:
             self._next_sweep = now + SWEEP

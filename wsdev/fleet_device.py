@@ -103,9 +103,14 @@ class FleetDevice:
         self._least_wait = 0.0
 
     @property
+    def waits_for_ack(self) -> bool:
+        """Whether something it said is not acknowledged yet."""
+        return bool(self._unacked)
+
+    @property
     def _is_wanted(self) -> bool:
         """Whether it should come (again)."""
-        return not self._is_final and (not self._fleet.is_ending or bool(self._unacked))
+        return not self._is_final and (not self._fleet.is_ending or self.waits_for_ack)
 
     # Coming and going
 
