@@ -27,7 +27,7 @@ from made_journal import made_journal
 
 from wsdev import __version__
 from wsdev.cli import SUMMARIES, main
-from wsdev.commands import connect, journal, logs, serve, tokens
+from wsdev.commands import connect, journal, logs, profiles, serve, tokens
 from wsdev.errors import ExitCode
 from wsdev.tokens import TokenBook
 
@@ -149,6 +149,7 @@ COMMANDS = [
     ["connect"],
     ["tokens"],
     *(["tokens", c] for c in ("list", "create", "rotate", "revoke", "check", "open", "close")),
+    ["profiles"],
     ["logs"],
     ["journal"],
     *(["journal", c] for c in ("stats", "export", "vacuum")),
@@ -180,6 +181,7 @@ def test_summaries_are_the_commands_own() -> None:
         "serve": serve.serve,
         "connect": connect.connect,
         "tokens": tokens.fetch,
+        "profiles": profiles.profiles,
         "logs": logs.logs,
         "journal": journal.options,
     }

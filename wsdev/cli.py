@@ -17,10 +17,10 @@ from wsdev.errors import ExitCode, WsdevError
 
 SUMMARIES: Final = {
     "serve": "Run the gateway that devices connect to.",
-    "connect": "Connect as a device and say what happened.",
+    "connect": "Connect as a device or a fleet, and say what happened.",
     "tokens": "Fetch tokens from a gateway, or keep its token book on the host.",
-    "profiles": "List the libraries and firmwares that a virtual device can behave as.",
-    "logs": "Show what the journal has: connections, refusals, messages.",
+    "profiles": "List the firmwares that wsdev connect can behave as.",
+    "logs": "Show the journal: connections, refusals, messages.",
     "journal": "Look after the journal on the host: numbers, export, space.",
 }
 """The commands, each the module of that name in :mod:`wsdev.commands`, with its help in one line.

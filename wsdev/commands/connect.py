@@ -106,7 +106,7 @@ def connect(
         bool, typer.Option("--quiet", "-q", help="Print nothing if all is well.")
     ] = False,
 ) -> None:
-    """Connect as a device and say what happened; with --count, as a fleet of them.
+    """Connect as a device or a fleet, and say what happened.
 
     The token is that of --token, else of --token-file, else of the variable WSDEV_TOKEN; without
     any, one is fetched from the gateway. The exit code tells which layer broke; see the README.

@@ -58,7 +58,7 @@ def logs(
     ] = False,
     state: StateOption = None,
 ) -> None:
-    """Show what the journal has: connections, refusals, messages.
+    """Show the journal: connections, refusals, messages.
 
     The oldest comes first. In a terminal each entry is one line, cut to its width, with the local
     time, and how long ago that was where there is room; else the line is whole and its time ISO

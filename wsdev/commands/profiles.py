@@ -18,7 +18,7 @@ def profiles(
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """List the libraries and firmwares that wsdev connect --profile behaves as."""
+    """List the firmwares that wsdev connect can behave as."""
     import msgspec  # noqa: PLC0415
 
     from wsdev.device_profile import PROFILES  # noqa: PLC0415
@@ -26,7 +26,7 @@ def profiles(
 
     found = WEATHERS.all() if weather else PROFILES.all()
     if as_json:
-        typer.echo(msgspec.json.encode(found))
+        typer.echo(msgspec.json.encode(found, enc_hook=float).decode())
         return
     width = max(map(len, found))
     for name, described in found.items():
