@@ -56,7 +56,9 @@ def mosquitto(core: int) -> Iterator[Server]:
         )
         port = _free_port()
         config = Path(folder) / "mosquitto.conf"
-        text = _CONFIG.format(port=port, loopback=LOOPBACK, user=pwd.getpwuid(os.geteuid()).pw_name, folder=folder)
+        text = _CONFIG.format(
+            port=port, loopback=LOOPBACK, user=pwd.getpwuid(os.geteuid()).pw_name, folder=folder
+        )
         config.write_text(text)
         with child([program, "-c", config], core) as process:
             _wait_for(port, process)

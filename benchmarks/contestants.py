@@ -15,7 +15,7 @@ from typing import Final
 from benchmarks.broker import PROGRAM as BROKER
 from benchmarks.broker import mosquitto
 from benchmarks.dialects import Dialect
-from benchmarks.servers import Server, child, lines_until, wsdev_gateway
+from benchmarks.servers import WSDEV_PROGRAM, Server, child, lines_until, wsdev_gateway
 
 Start = Callable[[int], AbstractContextManager[Server]]
 """Starts a server on that core."""
@@ -41,16 +41,13 @@ class Contestant:
     Attributes:
         name: As in the tables.
         absent: Why it cannot be had here; empty if it can.
+        is_ours: The gateway; without it there is nothing to compare with.
     """
 
     name: str
     start: Start
     absent: str = ""
-
-    @property
-    def is_ours(self) -> bool:
-        """Whether there is nothing to compare with without it."""
-        return self.name.startswith(WSDEV)
+    is_ours: bool = False
 
 
 @contextmanager
@@ -91,20 +88,21 @@ def _bun() -> Contestant:
     return Contestant(UWEBSOCKETS, partial(_bare_peer, command=command), absent)
 
 
-def gateway(*options: str) -> Contestant:
-    """The gateway itself, logging warnings only."""
-    return Contestant(WSDEV, lambda core: wsdev_gateway(core, *_QUIET, *options))
+def gateway(*options: str, name: str = WSDEV, program: Sequence[str] = WSDEV_PROGRAM) -> Contestant:
+    """The gateway, which logs warnings only if the options do not say otherwise.
+
+    Args:
+        options: Of ``wsdev serve``.
+        program: As :func:`benchmarks.servers.wsdev_gateway` takes it.
+    """
+    start = partial(wsdev_gateway, options=("--log-level", "warning", *options), program=program)
+    return Contestant(name, start, is_ours=True)
 
 
 def unjournalled(*options: str) -> Contestant:
     """The gateway that acknowledges what it has not recorded."""
-    program = ("benchmarks.unjournalled",)
-    return Contestant(
-        UNJOURNALLED, lambda core: wsdev_gateway(core, *_QUIET, *options, program=program)
-    )
+    return gateway(*options, name=UNJOURNALLED, program=("benchmarks.unjournalled",))
 
-
-_QUIET: Final = ("--log-level", "warning")
 
 NO_MESSAGE_LIMIT: Final = ("--limit", "messages_per_minute=0")
 

@@ -34,6 +34,22 @@ def binary_frame(data: bytes) -> bytes:
     return Frame(Opcode.BINARY, data).serialize(mask=True)
 
 
+def whole_messages(data: bytes) -> tuple[list[bytes], bytes]:
+    """The messages in a server's frames, each whole and unmasked, and the bytes behind them."""
+    messages = []
+    while len(data) >= 2:
+        start, size = 2, data[1]
+        if size == 126:
+            start, size = 4, int.from_bytes(data[2:4])
+        elif size > 126:
+            start, size = 10, int.from_bytes(data[2:10])
+        if len(data) < start + size:
+            break
+        messages.append(data[start : start + size])
+        data = data[start + size :]
+    return messages, data
+
+
 def telemetry(number: int | None) -> dict[str, object]:
     """A message with an id that no other one has; None for one without."""
     return {
@@ -64,7 +80,7 @@ class Dialect:
     ack = b'"ack"'
     acks_pictures = True
 
-    def login(self, number: int) -> tuple[bytes, bytes]:  # noqa: ARG002
+    def login(self, number: int) -> tuple[bytes, bytes]:
         """What device ``number`` says after the upgrade, and what is in the answer; or nothing."""
         return b"", b""
 
@@ -80,7 +96,7 @@ class Dialect:
         """Telemetry that is not."""
         return text_frame(telemetry(None))
 
-    def picture(self, number: int) -> bytes:  # noqa: ARG002
+    def picture(self, number: int) -> bytes:
         """A picture."""
         return binary_frame(picture())
 
@@ -121,7 +137,7 @@ class Mqtt(Dialect):
         accepted = b"\x20\x02\x00\x00"
         return _packet(0x10, head + b"".join(_string(text.encode()) for text in texts)), accepted
 
-    def hello(self, number: int) -> tuple[bytes, bytes]:  # noqa: ARG002
+    def hello(self, number: int) -> tuple[bytes, bytes]:
         """PINGREQ, answered with PINGRESP: it has said its name already."""
         return _packet(0xC0, b""), b"\xd0\x00"
 

@@ -8,11 +8,11 @@ from functools import partial
 from statistics import median
 from typing import Final
 
-from benchmarks.contestants import WSDEV, Contestant, bare_peers, broker, gateway
+from benchmarks.contestants import WSDEV, bare_peers, broker, gateway
 from benchmarks.figures import Result, Table
 from benchmarks.load import be_refused, open_devices, reset, settle, upgrade_request
 from benchmarks.scale import Scale
-from benchmarks.servers import Server, wsdev_gateway
+from benchmarks.servers import Server
 from benchmarks.turns import Turns, take_turns
 from wsdev.token_format import new_token
 
@@ -38,7 +38,7 @@ def measure_handshakes(core: int, scale: Scale) -> Result:
     """
     contestants = [
         gateway(*_NO_LIMIT),
-        Contestant(LOGGING, lambda core: wsdev_gateway(core, *_NO_LIMIT, "--log-level", "info")),
+        gateway(*_NO_LIMIT, "--log-level", "info", name=LOGGING),
         *bare_peers(),
         broker(),
     ]
@@ -48,7 +48,9 @@ def measure_handshakes(core: int, scale: Scale) -> Result:
         ["server", LET_IN, LEFT],
         turns.rows(LET_IN, LEFT),
     )
-    target = turns.target("handshake with token and session row", TARGET_MICROS, "µs", LET_IN, WSDEV)
+    target = turns.target(
+        "handshake with token and session row", TARGET_MICROS, "µs", LET_IN, WSDEV
+    )
     panel = turns.panel("Handshake", "µs", LET_IN, {WSDEV: TARGET_MICROS})
     return Result([entries, _refusals(turns)], [target], [panel])
 
@@ -67,9 +69,7 @@ def _beside_a_visit(turns: Turns, what: str, name: str) -> str:
     refused, let_in, left = (turns.figures[it][name] for it in (what, LET_IN, LEFT))
     ratios = [
         refusal / (entry + exit_)
-        for refusal, entry, exit_ in zip(
-            refused.rounds, let_in.rounds, left.rounds, strict=True
-        )
+        for refusal, entry, exit_ in zip(refused.rounds, let_in.rounds, left.rounds, strict=True)
     ]
     return f"{refused}, × {median(ratios):.2f}"
 

@@ -32,9 +32,7 @@ def measure_idle(core: int, scale: Scale) -> Result:
     A new process each time: one that was used before has free memory to give.
     """
     contestants = [gateway(), *bare_peers(), broker()]
-    turns = start_anew(
-        contestants, core, scale.rounds, partial(_idle, devices=scale.idle_devices)
-    )
+    turns = start_anew(contestants, core, scale.rounds, partial(_idle, devices=scale.idle_devices))
     table = Table(
         f"{scale.idle_devices} idle devices: KB of resident memory for each, CPU for all",
         ["server", _KB, _PERCENT],

@@ -150,7 +150,7 @@ WSDEV_PROGRAM: Final = ("wsdev", "serve")
 
 @contextmanager
 def wsdev_gateway(
-    core: int, *options: str, program: Sequence[str] = WSDEV_PROGRAM
+    core: int, options: Sequence[str] = (), program: Sequence[str] = WSDEV_PROGRAM
 ) -> Iterator[Server]:
     """A gateway with a token book of its own, which asks its own user for a token too.
 

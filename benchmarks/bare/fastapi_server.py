@@ -36,12 +36,17 @@ async def answer(socket: WebSocket) -> None:
 
 
 async def _serve(server: uvicorn.Server) -> None:
+    loop = asyncio.get_running_loop()
+
+    def look() -> None:
+        if server.started:
+            tell_port(sock)
+        else:
+            loop.call_later(0.01, look)
+
     with create_socket() as sock:
-        serving = asyncio.create_task(server.serve(sockets=[sock]))
-        while not (server.started or serving.done()):
-            await asyncio.sleep(0.01)
-        tell_port(sock)
-        await serving
+        look()
+        await server.serve(sockets=[sock])
 
 
 def main() -> None:
