@@ -55,11 +55,9 @@ def mosquitto(core: int) -> Iterator[Server]:
             ["mosquitto_passwd", "-b", "-c", passwords, *LOGIN], check=True, capture_output=True
         )
         port = _free_port()
+        user = pwd.getpwuid(os.geteuid()).pw_name
         config = Path(folder) / "mosquitto.conf"
-        text = _CONFIG.format(
-            port=port, loopback=LOOPBACK, user=pwd.getpwuid(os.geteuid()).pw_name, folder=folder
-        )
-        config.write_text(text)
+        config.write_text(_CONFIG.format(port=port, loopback=LOOPBACK, user=user, folder=folder))
         with child([program, "-c", config], core) as process:
             _wait_for(port, process)
             yield Server(process, port, Mqtt())

@@ -58,7 +58,7 @@ def _bare_peer(core: int, command: Sequence[str | Path]) -> Iterator[Server]:
 
 
 def _python_peer(name: str, program: str, *arguments: str, needs: Sequence[str] = ()) -> Contestant:
-    command = [sys.executable, "-m", f"benchmarks.bare.{program}", *arguments]
+    command = (sys.executable, "-m", f"benchmarks.bare.{program}", *arguments)
     missing = [package for package in needs if find_spec(package) is None]
     absent = f"no {' and no '.join(missing)} here" if missing else ""
     return Contestant(name, partial(_bare_peer, command=command), absent)
@@ -69,7 +69,7 @@ def _node() -> Contestant:
     absent = "no Node.js here" if program is None else ""
     if not absent and not (NODE_MODULES / "ws").is_dir():
         absent = "no package ws here"
-    command = [program or "node", FOLDER / "bare" / "ws_server.mjs"]
+    command = (program or "node", FOLDER / "bare" / "ws_server.mjs")
     return Contestant(NODE, partial(_bare_peer, command=command), absent)
 
 
@@ -84,7 +84,7 @@ def bun_program() -> Path | None:
 def _bun() -> Contestant:
     program = bun_program()
     absent = "no package bun here" if program is None else ""
-    command = [program or "bun", FOLDER / "bare" / "bun_server.mjs"]
+    command = (program or "bun", FOLDER / "bare" / "bun_server.mjs")
     return Contestant(UWEBSOCKETS, partial(_bare_peer, command=command), absent)
 
 

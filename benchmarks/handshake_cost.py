@@ -49,7 +49,7 @@ def measure_handshakes(core: int, scale: Scale) -> Result:
         turns.rows(LET_IN, LEFT),
     )
     target = turns.target(
-        "handshake with token and session row", TARGET_MICROS, "µs", LET_IN, WSDEV
+        "handshake with token check and session row", TARGET_MICROS, "µs", LET_IN, WSDEV
     )
     panel = turns.panel("Handshake", "µs", LET_IN, {WSDEV: TARGET_MICROS})
     return Result([entries, _refusals(turns)], [target], [panel])
@@ -61,7 +61,7 @@ def _refusals(turns: Turns) -> Table:
         [what, *(_beside_a_visit(turns, what, name) for name in ours)]
         for what in (WRONG_TOKEN, NO_TOKEN, UNKNOWN_PATH)
     ]
-    remark = "The factor is to one let in and left again."
+    remark = "Behind the semicolon: for one let in and left again."
     return Table("Refusals: µs of CPU each", ["refused for", *ours], rows, [remark])
 
 
@@ -71,7 +71,7 @@ def _beside_a_visit(turns: Turns, what: str, name: str) -> str:
         refusal / (entry + exit_)
         for refusal, entry, exit_ in zip(refused.rounds, let_in.rounds, left.rounds, strict=True)
     ]
-    return f"{refused}, × {median(ratios):.2f}"
+    return f"{refused}; {median(ratios):.2f}"
 
 
 def _storm(server: Server, count: int) -> dict[str, float]:

@@ -45,16 +45,10 @@ def measure_journal(core: int, scale: Scale) -> Result:
         f"Journal: µs of CPU per acknowledged message of {MESSAGE_BYTES} bytes,"
         f" {scale.devices} devices, {scale.journal_rate} a second in all"
     )
-    more = {name: _more_than_without(turns, name) for name in (FULL, NORMAL)}
     rows = [
-        [
-            contestant.name,
-            what,
-            str(turns.figure(what, contestant.name)),
-            _more(more, contestant.name, what),
-        ]
+        [name, what, str(figure), f"{_more(turns, what, name).median:+.1f}"]
         for what in map(_at_once, BURSTS)
-        for contestant in turns.contestants
+        for name, figure in turns.figures[what].items()
     ]
     added = turns.figures[_BYTES][FULL]
     table = Table(
@@ -63,7 +57,10 @@ def measure_journal(core: int, scale: Scale) -> Result:
         rows,
         [f"On disk a message takes {added.median:.0f} bytes more than its text."],
     )
-    worst = max(more[FULL].values(), key=lambda figure: figure.median)
+    worst = max(
+        (_more(turns, what, FULL) for what in map(_at_once, BURSTS)),
+        key=lambda more: more.median,
+    )
     return Result(
         [table],
         [
@@ -77,15 +74,8 @@ def _at_once(burst: int) -> str:
     return f"{burst} at once"
 
 
-def _more_than_without(turns: Turns, name: str) -> dict[str, Figure]:
-    return {
-        what: turns.figures[what][name].minus(turns.figures[what][UNJOURNALLED])
-        for what in map(_at_once, BURSTS)
-    }
-
-
-def _more(more: dict[str, dict[str, Figure]], name: str, what: str) -> str:
-    return f"{more[name][what].median:+.1f}" if name in more else ""
+def _more(turns: Turns, what: str, name: str) -> Figure:
+    return turns.figures[what][name].minus(turns.figures[what][UNJOURNALLED])
 
 
 def _measure(server: Server, scale: Scale, numbers: count[int]) -> dict[str, float]:

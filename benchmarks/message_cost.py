@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import count
@@ -18,7 +19,7 @@ from benchmarks.contestants import (
     everybody,
 )
 from benchmarks.dialects import MESSAGE_BYTES, PICTURE_BYTES, UNACKED_BYTES
-from benchmarks.figures import Result, Table, Target
+from benchmarks.figures import Figure, Result, Table, Target
 from benchmarks.load import connected_devices, exchange, pace
 from benchmarks.scale import Scale
 from benchmarks.servers import Server
@@ -26,13 +27,15 @@ from benchmarks.turns import Turns, take_turns
 
 MICROS: Final = "µs of CPU per message"
 
-TARGETS_OF_TELEMETRY: Final = (
+Bound = tuple[str, str, float]
+"""Who may cost how many times what another one costs."""
+
+TARGETS_OF_TELEMETRY: Final[Sequence[Bound]] = (
     (WSDEV, AIOHTTP, 1.0),
     (WSDEV, NODE, 1.0),
     (WSDEV, FASTAPI, 0.45),
     (UNJOURNALLED, UWEBSOCKETS, 1.5),
 )
-"""Who may cost how many times what another one costs."""
 
 DISTINCT_PICTURES: Final = 64
 """Frames made in advance; a device has no two of them under way with one packet id."""
@@ -46,10 +49,9 @@ def measure_telemetry(core: int, scale: Scale) -> Result:
         f" {scale.devices} devices, one in flight each"
     )
     targets = [
-        _target("telemetry with ack", turns, name, other, most)
-        for name, other, most in TARGETS_OF_TELEMETRY
+        _target("telemetry", turns, name, other, most) for name, other, most in TARGETS_OF_TELEMETRY
     ]
-    return _result(turns, title, "Telemetry, acknowledged", targets)
+    return _result(turns, title, "Telemetry, acknowledged", targets, TARGETS_OF_TELEMETRY)
 
 
 def measure_unacked(core: int, scale: Scale) -> Result:
@@ -59,7 +61,7 @@ def measure_unacked(core: int, scale: Scale) -> Result:
         f"Telemetry of {UNACKED_BYTES} bytes without ack: µs of CPU per message,"
         f" {scale.devices} devices, {scale.unacked_rate} a second in all"
     )
-    return _result(turns, title, "Telemetry without ack", [])
+    return _result(turns, title, "Telemetry without ack")
 
 
 def measure_pictures(core: int, scale: Scale) -> Result:
@@ -69,8 +71,9 @@ def measure_pictures(core: int, scale: Scale) -> Result:
         f"Pictures of {PICTURE_BYTES // 1024} KB: µs of CPU per picture,"
         f" {scale.devices} devices, {scale.picture_rate} a second in all"
     )
-    targets = [_target("pictures", turns, WSDEV, AIOHTTP, 1.0)]
-    return _result(turns, title, f"Pictures of {PICTURE_BYTES // 1024} KB", targets)
+    bound = (WSDEV, AIOHTTP, 1.0)
+    target = _target("pictures", turns, *bound)
+    return _result(turns, title, f"Pictures of {PICTURE_BYTES // 1024} KB", [target], [bound])
 
 
 def _measure(core: int, scale: Scale, micros: Callable[[Server], float]) -> Turns:
@@ -83,15 +86,25 @@ def _measure(core: int, scale: Scale, micros: Callable[[Server], float]) -> Turn
 
 
 def _target(workload: str, turns: Turns, name: str, other: str, most: float) -> Target:
-    return Target(
-        f"{workload}: {name} for one of {other}", most, "", turns.ratio(MICROS, name, other)
-    )
+    what = f"{workload}: {name}, times {other}"
+    return Target(what, most, "", turns.ratio(MICROS, name, other))
 
 
-def _result(turns: Turns, title: str, panel: str, targets: Sequence[Target]) -> Result:
+def _result(
+    turns: Turns,
+    title: str,
+    panel: str,
+    targets: Sequence[Target] = (),
+    bounds: Sequence[Bound] = (),
+) -> Result:
     columns = ["server", "median (range)", f"times {WSDEV}"]
     table = Table(title, columns, turns.rows(MICROS, compare=WSDEV))
-    return Result([table], targets, [turns.panel(panel, "µs", MICROS, {})])
+    marks: dict[str, float] = {}
+    for name, other, most in bounds:
+        figure = turns.figure(MICROS, other)
+        if isinstance(figure, Figure):
+            marks[name] = min(most * figure.median, marks.get(name, math.inf))
+    return Result([table], targets, [turns.panel(panel, "µs", MICROS, marks)])
 
 
 def _acked(server: Server, scale: Scale, numbers: count[int]) -> float:
@@ -106,7 +119,14 @@ def _unacked(server: Server, scale: Scale, numbers: count[int]) -> float:
     """A message with an ack ends what each device says, and counts as one of them."""
     amount = scale.messages // 2
     frames = [server.dialect.unacked()] * (amount // scale.devices * scale.devices)
-    return _paced(server, frames, scale.devices, 0, scale.unacked_rate, numbers)
+    return _paced(
+        server,
+        frames,
+        devices=scale.devices,
+        answers=0,
+        rate=scale.unacked_rate,
+        numbers=numbers,
+    )
 
 
 def _pictures(server: Server, scale: Scale, numbers: count[int]) -> float:
@@ -115,12 +135,20 @@ def _pictures(server: Server, scale: Scale, numbers: count[int]) -> float:
     amount = scale.pictures // scale.devices * scale.devices
     frames = [made[number % len(made)] for number in range(amount)]
     answers = amount if server.dialect.acks_pictures else 0
-    return _paced(server, frames, scale.devices, answers, scale.picture_rate, numbers)
+    return _paced(
+        server,
+        frames,
+        devices=scale.devices,
+        answers=answers,
+        rate=scale.picture_rate,
+        numbers=numbers,
+    )
 
 
 def _paced(
     server: Server,
     frames: list[bytes],
+    *,
     devices: int,
     answers: int,
     rate: int,

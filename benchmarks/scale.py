@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 
 
 def _number(default: int, about: str) -> int:
-    return field(default=default, metadata={"help": about})  # type: ignore[no-any-return]
+    return field(default=default, metadata={"help": about})
 
 
 @dataclass(frozen=True, slots=True)
