@@ -13,8 +13,8 @@ MARGIN: Final = 24
 COLUMNS: Final = 2
 PANEL_WIDTH: Final = 430
 GAP: Final = 36
-LABELS: Final = 178
-BARS: Final = 204
+LABELS: Final = 190
+BARS: Final = 192
 """Width of the longest bar; what is left of a panel is for its value."""
 
 TITLE: Final = 34

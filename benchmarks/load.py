@@ -136,7 +136,7 @@ def settle(server: Server, device: socket.socket, number: int) -> None:
     _ask([device], [(server.dialect.acked(number), server.dialect.ack)])
 
 
-class _Answers:
+class AckCounter:
     """Counts the acks that come, also those that are cut in two."""
 
     def __init__(self, ack: bytes, devices: Sequence[socket.socket]) -> None:
@@ -176,7 +176,7 @@ def pace(
     """
     waiting = iter(frames)
     turns = cycle(devices)
-    counted = _Answers(ack, devices)
+    counted = AckCounter(ack, devices)
     started = last = time.monotonic()
     sent = 0
     with select.epoll() as poll:
@@ -201,7 +201,7 @@ def exchange(devices: Sequence[socket.socket], frames: Sequence[bytes], ack: byt
     """Send all ``frames``, one in flight on each connection, until the last is answered."""
     waiting = iter(frames)
     by_file = {sock.fileno(): sock for sock in devices}
-    counted = _Answers(ack, devices)
+    counted = AckCounter(ack, devices)
     with select.epoll() as poll:
         for sock, frame in zip(devices, waiting, strict=False):
             poll.register(sock, select.EPOLLIN)
