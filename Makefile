@@ -1,17 +1,22 @@
 # The same commands for a laptop and for CI. `make` alone lists them.
-# Needs nothing but make and Python 3.11+; everything else goes into .venv and tests/node_modules.
+# Needs nothing but make and Python 3.11+; everything else goes into .venv and two folders
+# named node_modules.
 
 PYTHON ?= python3
 ARGS ?=
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready-for-tests
+READY_FOR_BENCH := $(VENV)/.ready-for-bench
 NODE_MODULES := tests/node_modules/.package-lock.json
+PEER_MODULES := benchmarks/node_modules/.package-lock.json
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 # What the tests drive from outside, as program:package (Debian's names).
 TEST_TOOLS := curl:curl ip:iproute2 mount:mount node:nodejs npm:npm nsenter:util-linux strace:strace \
 	unshare:util-linux
+# What the gateway is measured beside.
+BENCH_TOOLS := mosquitto:mosquitto node:nodejs npm:npm
 
 # Debian keeps ip in sbin, which is not on every user's PATH.
 export PATH := $(PATH):/usr/sbin:/sbin
@@ -34,6 +39,14 @@ else \
 	echo "Missing here:$$missing. On Debian: sudo apt-get install$$missing" >&2; \
 	$(1); \
 fi
+endef
+
+# Sets `missing` to what is needed to make a virtual environment, and to run the programs in $(1).
+define look_for_tools
+$(look_for_venv); \
+for pair in $(1); do \
+	command -v "$${pair%%:*}" >/dev/null || missing="$$missing $${pair##*:}"; \
+done
 endef
 
 # Sets `missing` to python3-venv if Python cannot make a virtual environment.
@@ -72,12 +85,12 @@ format: $(READY) ## let ruff put the code in order
 	$(BIN)/ruff format .
 
 .PHONY: bench
-bench: $(BIN)/wsdev ## what the gateway costs; one measure with ARGS="idle|handshake|messages|journal|retention"
+bench: bench-tools $(READY_FOR_BENCH) ## what the gateway costs, beside others; ARGS="telemetry", ARGS=--quick
 	@$(BIN)/python -m benchmarks $(ARGS)
 
 .PHONY: clean
 clean: ## remove all that was made here
-	rm -rf $(VENV) tests/node_modules build dist
+	rm -rf $(VENV) tests/node_modules benchmarks/node_modules build dist
 	rm -rf .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
 	rm -f .coverage .coverage.*
 	find benchmarks wsdev tests -name __pycache__ -type d -prune -exec rm -rf {} +
@@ -89,14 +102,18 @@ tools: | system-packages
 
 .PHONY: system-packages
 system-packages:
-	@$(look_for_venv); \
-	for pair in $(TEST_TOOLS); do \
-		command -v "$${pair%%:*}" >/dev/null || missing="$$missing $${pair##*:}"; \
-	done; \
+	@$(call look_for_tools,$(TEST_TOOLS)); \
 	$(call install_missing,[ -z "$$CI" ] && echo "Tests that need them are skipped." >&2)
 
-$(NODE_MODULES): tests/package.json
-	npm install --prefix tests --no-package-lock --no-audit --no-fund --loglevel=error
+# A peer that cannot be had is told as such in the tables.
+.PHONY: bench-tools
+bench-tools:
+	@$(call look_for_tools,$(BENCH_TOOLS)); \
+	$(call install_missing,echo "The tables will do without them." >&2)
+	@if command -v npm >/dev/null; then $(MAKE) --silent $(PEER_MODULES); fi
+
+$(NODE_MODULES) $(PEER_MODULES): %/node_modules/.package-lock.json: %/package.json
+	npm install --prefix $* --no-package-lock --no-audit --no-fund --loglevel=error
 	@touch $@
 
 $(BIN)/python:
@@ -112,4 +129,8 @@ $(BIN)/wsdev: pyproject.toml | $(BIN)/python
 
 $(READY): pyproject.toml | $(BIN)/python
 	$(PIP) --editable '.[test]'
+	@touch $(BIN)/wsdev $@
+
+$(READY_FOR_BENCH): pyproject.toml | $(BIN)/python
+	$(PIP) --editable '.[bench]'
 	@touch $(BIN)/wsdev $@

@@ -13,21 +13,18 @@ from contextlib import contextmanager
 from itertools import cycle, islice
 from typing import Final
 
-import msgspec
-from websockets.frames import Frame, Opcode
-
 from benchmarks.servers import DEVICE_CLASS, LOOPBACK, PATIENCE, BenchmarkError, Server
 
-MESSAGE_BYTES: Final = 118
 BURST: Final = 50
 """Handshakes on their way at once: a small fleet that comes back after a power cut."""
 
+READ_SIZE: Final = 65536
+
 _RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)
-_TEXT_FRAME: Final = 0x81
 _END_OF_HEAD: Final = b"\r\n\r\n"
 
 
-# Bytes
+# Connections
 
 
 def upgrade_request(server: Server, token: str, path: str = f"/ws/{DEVICE_CLASS}") -> bytes:
@@ -41,27 +38,11 @@ def upgrade_request(server: Server, token: str, path: str = f"/ws/{DEVICE_CLASS}
         "Sec-WebSocket-Version: 13",
         "User-Agent: benchmark",
     ]
+    if server.dialect.subprotocol:
+        lines.append(f"Sec-WebSocket-Protocol: {server.dialect.subprotocol}")
     if token:
         lines.append(f"Authorization: Bearer {token}")
     return "\r\n".join(lines).encode() + _END_OF_HEAD
-
-
-def text_frame(message: object) -> bytes:
-    """A masked frame, as a client must send it (RFC 6455 section 5.3)."""
-    return Frame(Opcode.TEXT, msgspec.json.encode(message)).serialize(mask=True)
-
-
-def telemetry(number: int) -> dict[str, object]:
-    """A message of :data:`MESSAGE_BYTES` in JSON, with an id that no other one has."""
-    return {
-        "type": "telemetry",
-        "id": f"{number:010d}",
-        "data": {"temperature": 21.5, "humidity": 40.25, "rssi": -61},
-        "uptime_ms": 12345678900,
-    }
-
-
-# Connections
 
 
 def connect(server: Server) -> socket.socket:
@@ -78,9 +59,9 @@ def reset(sockets: Sequence[socket.socket]) -> None:
         sock.close()
 
 
-def _read_head(sock: socket.socket) -> bytes:
+def _read_until(sock: socket.socket, wanted: bytes) -> bytes:
     data = b""
-    while _END_OF_HEAD not in data:
+    while wanted not in data:
         more = sock.recv(4096)
         if not more:
             break
@@ -88,9 +69,19 @@ def _read_head(sock: socket.socket) -> bytes:
     return data
 
 
-def _expect(status: int, answer: bytes) -> None:
+def _expect_status(status: int, sock: socket.socket) -> None:
+    answer = _read_until(sock, _END_OF_HEAD)
     if not answer.startswith(b"HTTP/1.1 %d " % status):
         raise BenchmarkError(f"{status} expected, but got {answer[:80]!r}")
+
+
+def _ask(devices: Sequence[socket.socket], questions: Sequence[tuple[bytes, bytes]]) -> None:
+    """Each device says something, then each waits for what is to be in the answer."""
+    for sock, (frame, _) in zip(devices, questions, strict=True):
+        sock.sendall(frame)
+    for sock, (_, wanted) in zip(devices, questions, strict=True):
+        if wanted not in (answer := _read_until(sock, wanted)):
+            raise BenchmarkError(f"{wanted!r} expected, but got {answer[:80]!r}")
 
 
 def open_devices(server: Server, count: int, devices: list[socket.socket]) -> None:
@@ -102,7 +93,8 @@ def open_devices(server: Server, count: int, devices: list[socket.socket]) -> No
         for sock in burst:
             sock.sendall(request)
         for sock in burst:
-            _expect(101, _read_head(sock))
+            _expect_status(101, sock)
+        _ask(burst, [server.dialect.login(start + place) for place in range(len(burst))])
 
 
 def be_refused(server: Server, request: bytes, status: int, count: int) -> None:
@@ -112,7 +104,7 @@ def be_refused(server: Server, request: bytes, status: int, count: int) -> None:
         for sock in burst:
             sock.sendall(request)
         for sock in burst:
-            _expect(status, _read_head(sock))
+            _expect_status(status, sock)
             while sock.recv(4096):
                 pass
             sock.close()
@@ -134,66 +126,82 @@ def connected_devices(server: Server, count: int) -> Iterator[list[socket.socket
 # Messages
 
 
-def _check_answer(frame: bytes, wanted: bytes) -> None:
-    # Short and unmasked: two bytes of head, then the text.
-    if len(frame) < 2 or frame[0] != _TEXT_FRAME or frame[1] != len(frame) - 2:
-        raise BenchmarkError(f"not one whole text frame: {frame[:40]!r}")
-    if wanted not in frame:
-        raise BenchmarkError(f"not the answer: {frame[:80]!r}")
+def say_hello(server: Server, devices: Sequence[socket.socket]) -> None:
+    """Let each device say what it says before it falls silent, and wait for the answers."""
+    _ask(devices, [server.dialect.hello(number) for number in range(len(devices))])
 
 
-def say_hello(devices: Sequence[socket.socket], answer: bytes) -> None:
-    """Let each device tell a name of its own and wait for ``answer`` in what comes back."""
-    for number, sock in enumerate(devices):
-        sock.sendall(text_frame({"type": "connect", "device": f"device-{number}", "id": "hello"}))
-    for sock in devices:
-        if answer not in sock.recv(4096):
-            raise BenchmarkError("no answer to connect")
+def settle(server: Server, device: socket.socket, number: int) -> None:
+    """Wait for the ack of one message: all that came before it is done, and recorded if it is."""
+    _ask([device], [(server.dialect.acked(number), server.dialect.ack)])
 
 
-_ACK: Final = b'"type":"ack"'
+class AckCounter:
+    """Counts the acks that come, also those that are cut in two."""
+
+    def __init__(self, ack: bytes, devices: Sequence[socket.socket]) -> None:
+        self._ack = ack
+        self._by_file = {sock.fileno(): sock for sock in devices}
+        self._tails = dict.fromkeys(self._by_file, b"")
+
+    def read(self, file: int) -> int:
+        """How many more acks are whole after what has come on that connection."""
+        more = self._by_file[file].recv(READ_SIZE)
+        if not more:
+            raise BenchmarkError("the server closed a connection")
+        data = self._tails[file] + more
+        count = data.count(self._ack)
+        self._tails[file] = data[data.rfind(self._ack) + len(self._ack) :] if count else data
+        return count
 
 
 def pace(
-    devices: Sequence[socket.socket], frames: Sequence[bytes], *, burst: int, rate: float
-) -> float:
+    devices: Sequence[socket.socket],
+    frames: Sequence[bytes],
+    *,
+    ack: bytes,
+    answers: int,
+    rate: float,
+    burst: int = 1,
+) -> None:
     """Send all ``frames``, ``burst`` at once from one device after the other, at a steady rate.
 
     Args:
+        ack: What is in each answer, once.
+        answers: How many there will be; returns when the last has come.
         rate: Messages a second, all devices together.
 
-    Returns:
-        Seconds until the last one is answered.
+    Raises:
+        BenchmarkError: it takes far longer than it should.
     """
     waiting = iter(frames)
     turns = cycle(devices)
-    by_file = {sock.fileno(): sock for sock in devices}
-    tails = dict.fromkeys(by_file, b"")
+    counted = AckCounter(ack, devices)
     started = last = time.monotonic()
-    sent, unanswered = 0, len(frames)
+    sent = 0
     with select.epoll() as poll:
-        for file in by_file:
-            poll.register(file, select.EPOLLIN)
-        while unanswered:
+        for sock in devices:
+            poll.register(sock, select.EPOLLIN)
+        while answers > 0 or sent < len(frames):
             now = time.monotonic()
             while sent < len(frames) and sent <= (now - started) * rate:
                 next(turns).sendall(b"".join(islice(waiting, burst)))
                 sent += burst
+                last = now
             for file, _ in poll.poll(0.001):
-                data = tails[file] + by_file[file].recv(65536)
-                answered = data.count(_ACK)
-                tails[file] = data[data.rfind(_ACK) + len(_ACK) :] if answered else data
-                unanswered -= answered
+                answers -= counted.read(file)
                 last = now
             if now - last > PATIENCE:
-                raise BenchmarkError(f"{unanswered} messages are not answered")
-    return time.monotonic() - started
+                raise BenchmarkError(f"{answers} messages are not answered")
+    if time.monotonic() - started > 1.5 * len(frames) / rate + 0.1:
+        raise BenchmarkError(f"it does not keep up with {rate:.0f} messages a second")
 
 
-def exchange(devices: Sequence[socket.socket], frames: Sequence[bytes]) -> None:
+def exchange(devices: Sequence[socket.socket], frames: Sequence[bytes], ack: bytes) -> None:
     """Send all ``frames``, one in flight on each connection, until the last is answered."""
     waiting = iter(frames)
     by_file = {sock.fileno(): sock for sock in devices}
+    counted = AckCounter(ack, devices)
     with select.epoll() as poll:
         for sock, frame in zip(devices, waiting, strict=False):
             poll.register(sock, select.EPOLLIN)
@@ -204,8 +212,7 @@ def exchange(devices: Sequence[socket.socket], frames: Sequence[bytes]) -> None:
             if not ready:
                 raise BenchmarkError(f"{unanswered} messages are not answered")
             for file, _ in ready:
-                sock = by_file[file]
-                _check_answer(sock.recv(4096), b'"ack"')
-                unanswered -= 1
-                if further := next(waiting, None):
-                    sock.sendall(further)
+                for _ in range(counted.read(file)):
+                    unanswered -= 1
+                    if further := next(waiting, None):
+                        by_file[file].sendall(further)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import tempfile
 import time
 from collections.abc import Sequence
@@ -12,15 +11,18 @@ from typing import Final
 
 import msgspec
 
-from benchmarks.figures import Report
-from benchmarks.load import telemetry
+from benchmarks.dialects import telemetry
+from benchmarks.figures import Figure, Result, Table, Target
+from benchmarks.scale import Scale
+from benchmarks.servers import on_core
 from wsdev.journal import FileJournal
 from wsdev.journal_group import SessionKey
+from wsdev.journal_schema import FILE_NAME
 from wsdev.protocol import MessageId
 from wsdev.records import FROM_DEVICE, SessionStart
 
-LONGEST_PAUSE: Final = 0.05
-"""Seconds that deleting may hold up what is to be recorded."""
+TARGET_MS: Final = 50.0
+"""That deleting may hold up what is to be recorded."""
 
 SECONDS: Final = 10.0
 _TICK: Final = 0.01
@@ -53,32 +55,28 @@ class _Sender:
         self.waits += [now - self._sent.pop(message_id) for message_id in ids]
 
 
-def measure_retention(core: int, *, rows: int, rate: int) -> Report:
+def measure_retention(core: int, scale: Scale) -> Result:
     """Acks at a steady rate: first nothing is deleted, then nine tenths of a journal go.
 
     In this process, on the core of the servers.
     """
-    cores = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, {core})
-    try:
-        with tempfile.TemporaryDirectory(prefix="wsdev-benchmark-") as folder:
-            asyncio.run(_fill(Path(folder), rows))
-            size = (Path(folder) / "journal.db").stat().st_size
-            still = asyncio.run(_load(Path(folder), 0, rate))
-            busy = asyncio.run(_load(Path(folder), size // 10, rate))
-    finally:
-        os.sched_setaffinity(0, cores)
-    longest = max(busy[1], default=0.0)
-    kept = "kept" if longest <= LONGEST_PAUSE else "NOT KEPT"
-    return Report(
-        f"ms until an ack, {rate} messages a second, journal of {size / 1e6:.0f} MB at first",
+    rate = scale.journal_rate // 4
+    with on_core(core), tempfile.TemporaryDirectory(prefix="wsdev-benchmark-") as folder:
+        asyncio.run(_fill(Path(folder), scale.old_rows))
+        size = (Path(folder) / FILE_NAME).stat().st_size
+        still = asyncio.run(_load(Path(folder), 0, rate))
+        busy = asyncio.run(_load(Path(folder), size // 10, rate))
+    longest = Figure([max(busy[1], default=0.0) * 1e3])
+    table = Table(
+        f"Retention: ms until an ack, {rate} messages a second, journal of"
+        f" {size / 1e6:.0f} MB at first",
         ["journal", "median", "99 %", "longest", "steps", "longest step"],
         [
             ["nothing to delete", *_shown(still[0]), "0", ""],
-            ["nine tenths to delete", *_shown(busy[0]), str(len(busy[1])), f"{longest * 1e3:.1f}"],
+            ["nine tenths to delete", *_shown(busy[0]), str(len(busy[1])), str(longest)],
         ],
-        [f"Target: no step over {LONGEST_PAUSE * 1e3:.0f} ms: {kept}."],
     )
+    return Result([table], [Target("longest step of retention", TARGET_MS, "ms", longest)])
 
 
 def _shown(waits: Sequence[float]) -> list[str]:

@@ -1,7 +1,7 @@
-"""The servers under measurement: each a process of its own, alone on its core.
+"""The servers under measurement: each a process of its own, on one core.
 
-Read from /proc (Linux): CPU time in nanoseconds from ``schedstat`` of each thread, user and system
-together, and resident memory from ``status``.
+On Linux: CPU time in nanoseconds from the process's own clock, user and system, all threads, also
+those that have ended; resident memory from ``/proc``.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Final
 
+from benchmarks.dialects import Dialect, Gateway
 from wsdev.tokens import TokenBook
 
 PATIENCE: Final = 30.0
@@ -46,27 +47,47 @@ def pick_cores() -> tuple[int, int]:
     return cores[-1], cores[0]
 
 
+@contextmanager
+def on_core(core: int) -> Iterator[None]:
+    """Run on that core; a process started here stays on it with all its threads."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {core})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
 class Server:
     """A running server.
 
     Attributes:
         port: Where it listens, on loopback.
-        token: The class token that it admits; empty for a bare peer, which asks for none.
+        dialect: How devices talk to it.
+        token: The class token that it admits; empty for one that asks for none.
         folder: Its state folder, if it has one.
     """
 
     def __init__(
-        self, process: subprocess.Popen[str], port: int, token: str, folder: Path | None = None
+        self,
+        process: subprocess.Popen[str],
+        port: int,
+        dialect: Dialect,
+        token: str = "",
+        folder: Path | None = None,
     ) -> None:
         self.port = port
+        self.dialect = dialect
         self.token = token
         self.folder = folder
         self._proc = Path("/proc") / str(process.pid)
+        # clock_getcpuclockid(3) of another process, which Python does not have: CPUCLOCK_SCHED of
+        # the process. Unlike a sum over its threads it does not forget those that end.
+        self._cpu_clock = ~process.pid << 3 | 2
 
     def cpu_seconds(self) -> float:
         """CPU time used so far, user and system."""
-        threads = (self._proc / "task").iterdir()
-        return sum(int((t / "schedstat").read_text().split()[0]) for t in threads) / 1e9
+        return time.clock_gettime_ns(self._cpu_clock) / 1e9
 
     def resident_kb(self) -> float:
         """Resident memory in KB of 1,024 bytes."""
@@ -89,13 +110,14 @@ class Server:
 
 
 @contextmanager
-def _child(command: Sequence[str], core: int) -> Iterator[subprocess.Popen[str]]:
+def child(command: Sequence[str | Path], core: int) -> Iterator[subprocess.Popen[str]]:
+    """A process on its core, ended with SIGTERM after the block."""
     environment = {k: v for k, v in os.environ.items() if not k.startswith("WSDEV_")}
-    process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment
-    )
+    with on_core(core):
+        process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment
+        )
     try:
-        os.sched_setaffinity(process.pid, {core})
         yield process
     finally:
         process.terminate()
@@ -108,39 +130,41 @@ def _child(command: Sequence[str], core: int) -> Iterator[subprocess.Popen[str]]
         process.stdout.close()
 
 
-def _lines_until(stream: IO[str] | None, is_last: Callable[[str], bool]) -> list[str]:
+def lines_until(stream: IO[str] | None, is_last: Callable[[str], bool]) -> list[str]:
+    """What a process says until it is ready.
+
+    Raises:
+        BenchmarkError: it ended before that.
+    """
     assert stream is not None
     lines: list[str] = []
     for line in stream:
         lines.append(line.strip())
         if is_last(lines[-1]):
             return lines
-    raise BenchmarkError(f"the server did not start: {lines}")
+    raise BenchmarkError(f"the server did not start: {' '.join(lines) or 'it says nothing'}")
+
+
+WSDEV_PROGRAM: Final = ("wsdev", "serve")
 
 
 @contextmanager
-def wsdev_gateway(core: int, *options: str, journal: bool = True) -> Iterator[Server]:
+def wsdev_gateway(
+    core: int, options: Sequence[str] = (), program: Sequence[str] = WSDEV_PROGRAM
+) -> Iterator[Server]:
     """A gateway with a token book of its own, which asks its own user for a token too.
 
     Args:
-        journal: Without, it acknowledges what it has not recorded.
+        options: Of ``wsdev serve``.
+        program: A module to run and its arguments, that takes these options and does the same.
     """
     with tempfile.TemporaryDirectory(prefix="wsdev-benchmark-") as folder:
-        program = ["wsdev", "serve"] if journal else ["benchmarks.unjournalled"]
         command = [sys.executable, "-m", *program, "--host", LOOPBACK, "--port", "0"]
         command += ["--state", folder, "--no-trust-local", "--drain", "0", *options]
-        with _child(command, core) as process:
-            banner = _lines_until(process.stdout, _READY.__eq__)
+        with child(command, core) as process:
+            banner = lines_until(process.stdout, _READY.__eq__)
             port = _PORT.search("\n".join(banner))
             assert port is not None
             with TokenBook.open(Path(folder), create=False) as book:
                 token = book.public_tokens()[DEVICE_CLASS][0]
-            yield Server(process, int(port[1]), token, Path(folder))
-
-
-@contextmanager
-def bare_server(core: int, kind: str) -> Iterator[Server]:
-    """A bare peer; ``kind`` as :mod:`benchmarks.bare_server` takes it."""
-    with _child([sys.executable, "-m", "benchmarks.bare_server", kind], core) as process:
-        port = _lines_until(process.stdout, str.isdecimal)[-1]
-        yield Server(process, int(port), "")
+            yield Server(process, int(port[1]), Gateway(), token, Path(folder))

@@ -1,9 +1,8 @@
-"""The bare peer: an asyncio server of the `websockets` package that answers each message.
+"""The asyncio server of the `websockets` package.
 
-    python -m benchmarks.bare_server asyncio|uvloop
+    python -m benchmarks.bare.websockets_server asyncio|uvloop
 
 As a beginner writes it (asyncio and json) or as one who looks for speed does (uvloop, msgspec).
-No tokens, no classes, no limits, no names: what the package itself costs. Prints its port.
 """
 
 from __future__ import annotations
@@ -13,37 +12,27 @@ import json
 import signal
 import sys
 from collections.abc import Awaitable, Callable
-from typing import Final
 
-import msgspec
 import uvloop
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
+from benchmarks.bare.codec import answer_to_picture, answer_to_text
+from benchmarks.bare.listening import BACKLOG, create_socket, tell_port
+
 Handler = Callable[[ServerConnection], Awaitable[None]]
-
-LOOPBACK: Final = "127.0.0.1"
-BACKLOG: Final = 2048
-
-
-class _Message(msgspec.Struct):
-    id: str = ""
-
-
-class _Ack(msgspec.Struct, tag_field="type", tag="ack"):
-    id: str
-
-
-_decoder = msgspec.json.Decoder(_Message)
-_encoder = msgspec.json.Encoder()
 
 
 async def answer_with_json(connection: ServerConnection) -> None:
     """Acknowledge each message, with the standard library's codec."""
     try:
-        async for text in connection:
-            message = json.loads(text)
-            await connection.send(json.dumps({"type": "ack", "id": message.get("id", "")}))
+        async for data in connection:
+            if isinstance(data, bytes):
+                await connection.send(json.dumps({"type": "ack", "size": len(data)}))
+                continue
+            message = json.loads(data)
+            if "id" in message:
+                await connection.send(json.dumps({"type": "ack", "id": message["id"]}))
     except ConnectionClosed:
         pass
 
@@ -52,8 +41,12 @@ async def answer_with_msgspec(connection: ServerConnection) -> None:
     """Acknowledge each message, with the codec that wsdev uses, from bytes to bytes."""
     try:
         while True:
-            message = _decoder.decode(await connection.recv(decode=False))
-            await connection.send(_encoder.encode(_Ack(message.id)), text=True)
+            data = await connection.recv(decode=False)
+            # Undecoded, text and binary look alike; no picture begins like an object in JSON.
+            is_text = data.startswith(b"{")
+            answer = answer_to_text(data) if is_text else answer_to_picture(len(data))
+            if answer is not None:
+                await connection.send(answer, text=True)
     except ConnectionClosed:
         pass
 
@@ -61,9 +54,9 @@ async def answer_with_msgspec(connection: ServerConnection) -> None:
 async def _serve(handler: Handler) -> None:
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
-    async with serve(handler, LOOPBACK, 0, compression=None, backlog=BACKLOG) as server:
-        sys.stdout.write(f"{server.sockets[0].getsockname()[1]}\n")
-        sys.stdout.flush()
+    sock = create_socket()
+    async with serve(handler, sock=sock, compression=None, backlog=BACKLOG):
+        tell_port(sock)
         await stop.wait()
 
 
