@@ -81,7 +81,7 @@ def main() -> int:
         if is_whole:
             document.write(results, about, scale.rounds)
             say(f"Written into docs/{document.PAGE.name} and docs/{document.CHART.name}.")
-    except BenchmarkError as error:
+    except (BenchmarkError, OSError) as error:
         say(f"No figures: {error}.")
         return 1
     return 0
