@@ -88,6 +88,10 @@ format: $(READY) ## let ruff put the code in order
 bench: bench-tools $(READY_FOR_BENCH) ## what the gateway costs, beside others; ARGS="telemetry", ARGS=--quick
 	@$(BIN)/python -m benchmarks $(ARGS)
 
+.PHONY: soak
+soak: $(BIN)/wsdev ## half an hour of bad weather: nothing leaks, nothing is lost; ARGS="--duration 2m"
+	@$(BIN)/python -m benchmarks.soak $(ARGS)
+
 .PHONY: clean
 clean: ## remove all that was made here
 	rm -rf $(VENV) tests/node_modules benchmarks/node_modules build dist

@@ -66,6 +66,7 @@ class Server:
         dialect: How devices talk to it.
         token: The class token that it admits; empty for one that asks for none.
         folder: Its state folder, if it has one.
+        pid: Its process id.
     """
 
     def __init__(
@@ -80,6 +81,7 @@ class Server:
         self.dialect = dialect
         self.token = token
         self.folder = folder
+        self.pid = process.pid
         self._proc = Path("/proc") / str(process.pid)
         # clock_getcpuclockid(3) of another process, which Python does not have: CPUCLOCK_SCHED of
         # the process. Unlike a sum over its threads it does not forget those that end.

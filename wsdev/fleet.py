@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import heapq
 import itertools
+import random
 import socket
 import ssl
 import time
@@ -190,7 +191,7 @@ class Fleet:
                 virtual = VirtualDevice(
                     share.device_class,
                     clean_name(f"{self.plan.name or share.device_class.name}-{number:05d}"),
-                    forecast.jitter,
+                    random.random,  # not the seed's: two runs are never taken for one
                     now,
                     profile=share.profile,
                     padding=self.plan.payload,
