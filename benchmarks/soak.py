@@ -43,7 +43,8 @@ LAG: Final = 0.020
 """Seconds; 99 of 100 times the event loop is less late."""
 
 WARM_UP: Final = 1 / 3
-"""Of the run: names, windows of earlier messages and the allocator's pools come to be."""
+"""Of the run. So long the gateway learns what each device may send again, some 2,000 messages: the
+rate has to be such that it knows them by then."""
 
 LEAK: Final = 5
 """Objects of one kind: what a connection or message leaked would be there hundreds of times."""
@@ -219,7 +220,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.soak", description=__doc__)
     parser.add_argument("--duration", default="30m", help="[default: %(default)s]")
     parser.add_argument("--devices", type=int, default=300, help="[default: %(default)s]")
-    parser.add_argument("--rate", default="1/s", help="of each device [default: %(default)s]")
+    parser.add_argument("--rate", default="5/s", help="of each device [default: %(default)s]")
     parser.add_argument("--seed", type=int, default=int(time.time()), help="of the weather")
     given = parser.parse_args()
     print_line(f"seed {given.seed}")
