@@ -9,6 +9,7 @@ from websockets.client import ClientProtocol
 from websockets.exceptions import InvalidStatus
 from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFactory
 from websockets.http11 import Response
+from websockets.protocol import CLIENT
 from websockets.uri import parse_uri
 
 from wsdev.events import Event, Opened, UpgradeFailed, UpgradeRefused
@@ -17,14 +18,13 @@ from wsdev.protocol import (
     CommandAck,
     Connect,
     DeviceClass,
-    DeviceMessage,
-    GatewayMessage,
     Ping,
     Pong,
     decode_from_gateway,
 )
 from wsdev.sanitize import printable
-from wsdev.session import WIRE_LOGGER, Session, SessionPolicy, State
+from wsdev.session import Session, SessionPolicy, State
+from wsdev.wire import WIRE_LOGGER, Wire
 
 
 class DeviceSession(Session):
@@ -35,9 +35,7 @@ class DeviceSession(Session):
         headers: Extra request headers, ``Authorization`` among them.
     """
 
-    __slots__ = ("device_class",)
-
-    _ws: ClientProtocol
+    __slots__ = ("_upgrade", "device_class")
 
     def __init__(
         self,
@@ -49,37 +47,38 @@ class DeviceSession(Session):
     ) -> None:
         super().__init__(policy, now)
         self.device_class = device_class
-        self._ws = ClientProtocol(
+        self._upgrade: ClientProtocol | None = ClientProtocol(
             parse_uri(url),
             extensions=[ClientPerMessageDeflateFactory()] if policy.compression else None,
             max_size=device_class.max_message,
             logger=WIRE_LOGGER,
         )
-        request = self._ws.connect()
+        request = self._upgrade.connect()
         for name, value in headers:
             request.headers[name] = value
-        self._ws.send_request(request)
-        self._collect(self._ws)
+        self._upgrade.send_request(request)
+        self._out += self._upgrade.data_to_send()
 
     # The upgrade
 
     def _receive_handshake(self, data: bytes, now: float) -> list[Event]:
-        self._ws.receive_data(data)
-        return self._upgraded(now)
+        assert self._upgrade is not None
+        self._upgrade.receive_data(data)
+        return self._upgraded(self._upgrade, now)
 
     def receive_eof(self, now: float) -> list[Event]:
         """The peer half-closed; an HTTP answer without a length ends here."""
         if self.state is State.HANDSHAKE:
-            self._ws.receive_eof()
-            return self._upgraded(now)
+            assert self._upgrade is not None
+            self._upgrade.receive_eof()
+            return self._upgraded(self._upgrade, now)
         return super().receive_eof(now)
 
-    def _upgraded(self, now: float) -> list[Event]:
-        ws = self._ws
+    def _upgraded(self, ws: ClientProtocol, now: float) -> list[Event]:
         received = ws.events_received()
         failure = ws.handshake_exc
         if failure is not None:
-            self._collect(ws)
+            self._out += ws.data_to_send()
             self._start_closing(now)
             if isinstance(failure, InvalidStatus):
                 response = failure.response
@@ -95,12 +94,13 @@ class DeviceSession(Session):
         if not received:
             return []
         assert isinstance(received[0], Response)
-        self._go(State.OPEN)
-        self.due = now + self.policy.ping_after
-        events: list[Event] = [Opened()]
         # Frames may follow the 101 in the same segment, and end the conversation with it.
         ws.events = received[1:] + ws.events
-        return events + self._receive_frames(b"", now)
+        self._upgrade = None
+        wire = Wire(CLIENT, self.device_class.max_message, library=ws)
+        self._open(wire, now)
+        opened: list[Event] = [Opened()]
+        return opened + self._take_frames(wire, wire.waiting(), now)
 
     def _handshake_timed_out(self, now: float) -> list[Event]:
         self._start_closing(now)
@@ -119,12 +119,10 @@ class DeviceSession(Session):
         """Tell the gateway that a command was carried out."""
         self.send(CommandAck("success", id=command_id, command_type=command_type, detail=detail))
 
-    def _decode(self, text: bytes) -> DeviceMessage | GatewayMessage:
-        return decode_from_gateway(text)
+    _decode = staticmethod(decode_from_gateway)
 
-    def _answer(self, message: DeviceMessage | GatewayMessage) -> None:
-        if isinstance(message, Ping):
-            self.send(Pong(message.timestamp))
+    def _answer_ping(self, ping: Ping) -> None:
+        self.send(Pong(ping.timestamp))
 
     def _answer_bad(self, error: BadMessage) -> None:
         """A device has no word for that; the owner sees the event."""
