@@ -8,7 +8,9 @@ from typing import Any
 from websockets.client import ClientProtocol
 from websockets.exceptions import InvalidStatus
 from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFactory
+from websockets.frames import Opcode
 from websockets.http11 import Response
+from websockets.protocol import CLIENT
 from websockets.typing import Origin, Subprotocol
 from websockets.uri import parse_uri
 
@@ -19,14 +21,13 @@ from wsdev.protocol import (
     CommandAck,
     Connect,
     DeviceClass,
-    DeviceMessage,
-    GatewayMessage,
     Ping,
     Pong,
     decode_from_gateway,
 )
 from wsdev.sanitize import printable
-from wsdev.session import WIRE_LOGGER, Session, SessionPolicy, State
+from wsdev.session import Session, SessionPolicy, State
+from wsdev.wire import WIRE_LOGGER, Wire
 
 
 class DeviceSession(Session):
@@ -38,9 +39,7 @@ class DeviceSession(Session):
         profile: Whose habits it has.
     """
 
-    __slots__ = ("_profile", "device_class")
-
-    _ws: ClientProtocol
+    __slots__ = ("_profile", "_upgrade", "device_class")
 
     def __init__(
         self,
@@ -56,43 +55,44 @@ class DeviceSession(Session):
         self.device_class = device_class
         self._profile = profile
         uri = parse_uri(url)
-        upgrade = profile.upgrade
-        self._ws = ClientProtocol(
+        habits = profile.upgrade
+        self._upgrade: ClientProtocol | None = ClientProtocol(
             uri,
-            origin=Origin(upgrade.origin.replace("$host", f"{uri.host}:{uri.port}")) or None,
-            subprotocols=[Subprotocol(name) for name in upgrade.subprotocols] or None,
+            origin=Origin(habits.origin.replace("$host", f"{uri.host}:{uri.port}")) or None,
+            subprotocols=[Subprotocol(name) for name in habits.subprotocols] or None,
             extensions=[ClientPerMessageDeflateFactory()] if policy.compression else None,
             max_size=profile.frames.largest_inbound or device_class.max_message,
             logger=WIRE_LOGGER,
         )
-        request = self._ws.connect()
-        if not upgrade.port_in_host:
+        request = self._upgrade.connect()
+        if not habits.port_in_host:
             del request.headers["Host"]
             request.headers["Host"] = f"[{uri.host}]" if ":" in uri.host else uri.host
         for name, value in headers:
             request.headers[name] = value
-        self._ws.send_request(request)
-        self._collect(self._ws)
+        self._upgrade.send_request(request)
+        self._out += self._upgrade.data_to_send()
 
     # The upgrade
 
     def _receive_handshake(self, data: bytes, now: float) -> list[Event]:
-        self._ws.receive_data(data)
-        return self._upgraded(now)
+        assert self._upgrade is not None
+        self._upgrade.receive_data(data)
+        return self._upgraded(self._upgrade, now)
 
     def receive_eof(self, now: float) -> list[Event]:
         """The peer half-closed; an HTTP answer without a length ends here."""
         if self.state is State.HANDSHAKE:
-            self._ws.receive_eof()
-            return self._upgraded(now)
+            assert self._upgrade is not None
+            self._upgrade.receive_eof()
+            return self._upgraded(self._upgrade, now)
         return super().receive_eof(now)
 
-    def _upgraded(self, now: float) -> list[Event]:
-        ws = self._ws
+    def _upgraded(self, ws: ClientProtocol, now: float) -> list[Event]:
         received = ws.events_received()
         failure = ws.handshake_exc
         if failure is not None:
-            self._collect(ws)
+            self._out += ws.data_to_send()
             self._start_closing(now)
             if isinstance(failure, InvalidStatus):
                 response = failure.response
@@ -108,12 +108,14 @@ class DeviceSession(Session):
         if not received:
             return []
         assert isinstance(received[0], Response)
-        self._go(State.OPEN)
-        self.due = now + min(self.policy.ping_after, self.policy.dead_after)
-        events: list[Event] = [Opened()]
         # Frames may follow the 101 in the same segment, and end the conversation with it.
         ws.events = received[1:] + ws.events
-        return events + self._receive_frames(b"", now)
+        self._upgrade = None
+        assert ws.max_message_size is not None
+        wire = Wire(CLIENT, ws.max_message_size, library=ws)
+        self._open(wire, now)
+        opened: list[Event] = [Opened()]
+        return opened + self._take_frames(wire, wire.waiting(), now)
 
     def _handshake_timed_out(self, now: float) -> list[Event]:
         self._start_closing(now)
@@ -128,26 +130,22 @@ class DeviceSession(Session):
 
     def send_text(self, text: bytes) -> None:
         """Send UTF-8 text, in fragments if the profile has it so; nothing happens unless open."""
-        if not self._send_fragments(text, is_text=True):
+        if not self._send_fragments(Opcode.TEXT, text):
             super().send_text(text)
 
     def send_binary(self, data: bytes) -> None:
         """Send binary data, in fragments if the profile has it so; nothing unless open."""
-        if not self._send_fragments(data, is_text=False):
+        if not self._send_fragments(Opcode.BINARY, data):
             super().send_binary(data)
 
-    def _send_fragments(self, data: bytes, *, is_text: bool) -> bool:
-        """Send a message as several frames (RFC 6455 section 5.4); False if one is enough."""
+    def _send_fragments(self, opcode: Opcode, data: bytes) -> bool:
+        """Send a message as several frames; False if one is enough."""
         most = self._profile.frames.fragment_above
         if not most or len(data) <= most:
             return False
-        if ws := self._open_ws():
-            begin = ws.send_text if is_text else ws.send_binary
-            begin(data[:most], fin=False)
-            for start in range(most, len(data), most):
-                ws.send_continuation(data[start : start + most], fin=start + most >= len(data))
+        if self._may_send:
             self.messages_sent += 1
-            self._collect(ws)
+            self._out += self._frames().fragments(opcode, data, most)
         return True
 
     def acknowledge(
@@ -156,12 +154,10 @@ class DeviceSession(Session):
         """Tell the gateway that a command was carried out."""
         self.send(CommandAck("success", id=command_id, command_type=command_type, detail=detail))
 
-    def _decode(self, text: bytes) -> DeviceMessage | GatewayMessage:
-        return decode_from_gateway(text)
+    _decode = staticmethod(decode_from_gateway)
 
-    def _answer(self, message: DeviceMessage | GatewayMessage) -> None:
-        if isinstance(message, Ping):
-            self.send(Pong(message.timestamp))
+    def _answer_ping(self, ping: Ping) -> None:
+        self.send(Pong(ping.timestamp))
 
     def _answer_bad(self, error: BadMessage) -> None:
         """A device has no word for that; the owner sees the event."""

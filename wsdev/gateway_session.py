@@ -13,7 +13,7 @@ from websockets.exceptions import (
 )
 from websockets.extensions.permessage_deflate import ServerPerMessageDeflateFactory
 from websockets.http11 import Request, Response
-from websockets.protocol import SERVER, Protocol
+from websockets.protocol import SERVER
 from websockets.server import ServerProtocol
 from websockets.typing import Subprotocol
 
@@ -24,16 +24,15 @@ from wsdev.protocol import (
     BadMessage,
     ConnectionAck,
     DeviceClass,
-    DeviceMessage,
     ErrorMessage,
-    GatewayMessage,
     MessageId,
     Ping,
     Pong,
     decode_from_device,
     encode,
 )
-from wsdev.session import WIRE_LOGGER, Session, SessionPolicy, State
+from wsdev.session import Session, SessionPolicy, State
+from wsdev.wire import WIRE_LOGGER, Wire
 
 _TLS_HANDSHAKE_RECORD: Final = 0x16
 """First byte of a TLS ClientHello (RFC 8446 section 5.1): https:// or wss:// on a plain port."""
@@ -163,14 +162,12 @@ class GatewaySession(Session):
         assert upgrade is not None
         assert answer is not None
         self._out.append(answer.serialize())
-        # The handshake's parser keeps the request as long as it lives, 3 KB for each idle device.
-        self._ws = Protocol(SERVER, max_size=device_class.max_message, logger=WIRE_LOGGER)
-        self._ws.extensions = upgrade.extensions
+        # Not the handshake's protocol: it keeps the request as long as it lives, 3 KB for a device.
+        wire = Wire(SERVER, device_class.max_message, extensions=upgrade.extensions)
         rest = self._head
         self._head = self._upgrade = self._answer_101 = None
         self.device_class = device_class
-        self._go(State.OPEN)
-        self.due = now + self.policy.ping_after
+        self._open(wire, now)
         return self._receive_frames(bytes(rest), now) if rest else []
 
     def answer(self, response: bytes, now: float) -> None:
@@ -205,12 +202,10 @@ class GatewaySession(Session):
         """Tell the device that its message is kept."""
         self.send(Ack(message_id))
 
-    def _decode(self, text: bytes) -> DeviceMessage | GatewayMessage:
-        return decode_from_device(text)
+    _decode = staticmethod(decode_from_device)
 
-    def _answer(self, message: DeviceMessage | GatewayMessage) -> None:
-        if isinstance(message, Ping):
-            self.send(Pong(message.timestamp, self.policy.wall_clock()))
+    def _answer_ping(self, ping: Ping) -> None:
+        self.send(Pong(ping.timestamp, self.policy.wall_clock()))
 
     def _answer_bad(self, error: BadMessage) -> None:
         self.send(error_message(error))

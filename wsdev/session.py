@@ -1,25 +1,22 @@
 """The grammar of the wire: one conversation as a state machine, for either end.
 
-Bytes and time in, events and bytes out: no socket, no clock, no sleep. The frames are parsed by
-the Sans-I/O layer of the `websockets` package; this module adds the contract around it: hello,
-keepalive, messages, acknowledgements, closing. All times are monotonic seconds.
+Bytes and time in, events and bytes out: no socket, no clock, no sleep. Frames are the business of
+`wire`; this module adds the contract around them: hello, keepalive, messages, acknowledgements,
+closing. All times are monotonic seconds.
 """
 
 from __future__ import annotations
 
 import enum
-import logging
 import struct
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 import msgspec
-from websockets.frames import Frame as WireFrame
 from websockets.frames import Opcode
-from websockets.protocol import CLOSING, OPEN, Protocol
 
 from wsdev.codes import CloseCode
 from wsdev.events import (
@@ -32,6 +29,7 @@ from wsdev.events import (
     PongReceived,
     TimeUp,
 )
+from wsdev.frames import WireFrame
 from wsdev.limits import Limits
 from wsdev.protocol import (
     DEAD_AFTER,
@@ -40,12 +38,10 @@ from wsdev.protocol import (
     DeviceMessage,
     Frame,
     GatewayMessage,
+    Ping,
     encode,
 )
-
-# At DEBUG the websockets package logs every header, Authorization too. Its logger stays quiet.
-WIRE_LOGGER: Final = logging.getLogger("wsdev.wire")
-WIRE_LOGGER.setLevel(logging.WARNING)
+from wsdev.wire import Wire
 
 MAX_CLOSE_REASON: Final = 123
 """Bytes: a control frame holds 125, two of them the code (RFC 6455 section 5.5)."""
@@ -101,13 +97,14 @@ class Session(ABC):
     __slots__ = (
         "_announced",
         "_listening_since",
+        "_may_send",
         "_out",
         "_parts",
         "_ping_count",
         "_ping_payload",
         "_ping_sent",
         "_text_parts",
-        "_ws",
+        "_wire",
         "bytes_received",
         "bytes_sent",
         "charged",
@@ -119,8 +116,6 @@ class Session(ABC):
         "state",
     )
 
-    _ws: Protocol | None
-
     def __init__(self, policy: SessionPolicy, now: float) -> None:
         self.policy = policy
         self.state = State.HANDSHAKE
@@ -131,7 +126,8 @@ class Session(ABC):
         self.bytes_sent = 0
         self.messages_sent = 0
         self.charged = 0
-        self._ws = None
+        self._wire: Wire | None = None
+        self._may_send = False
         self._out: list[bytes] = []
         self._parts: bytearray | None = None
         self._text_parts = False
@@ -150,12 +146,9 @@ class Session(ABC):
             return self._receive_frames(data, now)
         if self.state is State.HANDSHAKE:
             return self._receive_handshake(data, now)
-        ws = self._ws
-        if self.state is State.CLOSING and ws is not None and ws.state is CLOSING:
-            # The last word is said; what may still come is the peer's close frame.
-            ws.receive_data(data)
-            ws.events_received()
-            self._collect(ws)
+        if self.state is State.CLOSING and self._wire is not None:
+            self._wire.receive_close(data)
+            self._out += self._wire.data_to_send()
         # Else: after a refusal some clients write frames as if they were in. Junk, dropped.
         return []
 
@@ -184,46 +177,34 @@ class Session(ABC):
 
     def send_text(self, text: bytes) -> None:
         """Send UTF-8 text as one frame; nothing happens unless open."""
-        if ws := self._open_ws():
-            ws.send_text(text)
+        if self._may_send:
             self.messages_sent += 1
-            self._collect(ws)
+            self._out.append(self._frames().frame(Opcode.TEXT, text))
 
     def send_binary(self, data: bytes) -> None:
         """Send a binary message as one frame; nothing happens unless open."""
-        if ws := self._open_ws():
-            ws.send_binary(data)
+        if self._may_send:
             self.messages_sent += 1
-            self._collect(ws)
+            self._out.append(self._frames().frame(Opcode.BINARY, data))
 
     def ping(self, now: float) -> None:
         """Ask for a sign of life now; the answer comes as :class:`PongReceived`."""
-        if ws := self._open_ws():
+        if self._may_send:
             self._ping_count += 1
             self._ping_payload = struct.pack("!I", self._ping_count)[: self._ping_size()]
             self._ping_sent = now
-            ws.send_ping(self._ping_payload)
-            self._collect(ws)
+            self._out.append(self._frames().frame(Opcode.PING, self._ping_payload))
 
     def close(self, code: int, reason: str, now: float) -> list[Event]:
         """Close with ``code`` and ``reason`` (cut to 123 bytes); nothing happens unless open."""
-        ws = self._open_ws()
-        if ws is None:
+        if not self._may_send:
             return []
+        wire = self._frames()
         reason = reason.encode()[:MAX_CLOSE_REASON].decode(errors="ignore")
-        ws.send_close(code, reason)
-        self._collect(ws)
+        wire.close(code, reason)
+        self._out += wire.data_to_send()
         self._start_closing(now)
         return [Closed(code, reason, ClosedBy.HERE)]
-
-    def _open_ws(self) -> Protocol | None:
-        """The frames' protocol while data may be sent.
-
-        It reads ahead: a close frame in the bytes at hand ends it before the messages in front of
-        that frame have had their turn, and those can no longer be answered.
-        """
-        ws = self._ws
-        return ws if self.state is State.OPEN and ws is not None and ws.state is OPEN else None
 
     # Time
 
@@ -272,13 +253,14 @@ class Session(ABC):
     def _handshake_timed_out(self, now: float) -> list[Event]:
         """The peer was too slow before the conversation was open."""
 
+    @staticmethod
     @abstractmethod
-    def _decode(self, text: bytes) -> DeviceMessage | GatewayMessage:
+    def _decode(text: bytes) -> DeviceMessage | GatewayMessage:
         """The message in a text frame; raises BadMessage."""
 
     @abstractmethod
-    def _answer(self, message: DeviceMessage | GatewayMessage) -> None:
-        """Answer what needs nobody else's word."""
+    def _answer_ping(self, ping: Ping) -> None:
+        """Answer an application ping."""
 
     @abstractmethod
     def _answer_bad(self, error: BadMessage) -> None:
@@ -289,62 +271,65 @@ class Session(ABC):
 
     # Frames
 
+    def _open(self, wire: Wire, now: float) -> None:
+        """The conversation begins."""
+        self._go(State.OPEN)
+        self.due = now + min(self.policy.ping_after, self.policy.dead_after)
+        self._wire = wire
+        self._may_send = wire.is_open
+
+    def _frames(self) -> Wire:
+        assert self._wire is not None
+        return self._wire
+
     def _receive_frames(self, data: bytes, now: float) -> list[Event]:
-        ws = self._ws
-        assert ws is not None
-        ws.receive_data(data)
+        wire = self._frames()
+        return self._take_frames(wire, wire.receive(data), now)
+
+    def _take_frames(self, wire: Wire, frames: Sequence[WireFrame], now: float) -> list[Event]:
+        self._out += wire.data_to_send()
+        self._may_send = wire.is_open
         events: list[Event] = []
-        for frame in ws.events_received():
-            # Before OPEN the parser gives heads, from here on frames only.
-            assert isinstance(frame, WireFrame)
-            self._take(frame, events, now)
+        for opcode, is_final, payload in frames:
+            self._take(opcode, is_final, payload, events, now)
             if self.state is not State.OPEN:
                 return events
-        self._collect(ws)
-        if ws.parser_exc is not None and ws.close_sent is not None:
+        sent = wire.close_sent_for_error
+        if sent is not None:
             self._start_closing(now)
-            sent = ws.close_sent
             events.append(Closed(sent.code, sent.reason, ClosedBy.HERE))
         return events
 
-    def _take(self, frame: WireFrame, events: list[Event], now: float) -> None:
-        opcode = frame.opcode
-        if not frame.data or opcode >= Opcode.CLOSE:
+    def _take(
+        self, opcode: int, is_final: bool, payload: bytes, events: list[Event], now: float
+    ) -> None:
+        if not payload or opcode >= Opcode.CLOSE:
             self.charged += 1
-        if opcode is Opcode.TEXT or opcode is Opcode.BINARY:
-            if frame.fin:
-                self._take_message(opcode is Opcode.TEXT, frame.data, events, now)
+        if opcode in {Opcode.TEXT, Opcode.BINARY}:
+            if is_final:
+                self._take_message(opcode == Opcode.TEXT, payload, events, now)
             else:
                 # One growing buffer: many tiny fragments cost no more than their bytes.
-                self._parts = bytearray(frame.data)
-                self._text_parts = opcode is Opcode.TEXT
-        elif opcode is Opcode.CONT:
+                self._parts = bytearray(payload)
+                self._text_parts = opcode == Opcode.TEXT
+        elif opcode == Opcode.CONT:
             assert self._parts is not None  # the parser refuses a continuation of nothing
-            self._parts += frame.data
-            if frame.fin:
+            self._parts += payload
+            if is_final:
                 data, self._parts = bytes(self._parts), None
                 self._take_message(self._text_parts, data, events, now)
-        elif opcode is Opcode.PONG:
-            if self._ping_sent is not None and frame.data == self._ping_payload:
+        elif opcode == Opcode.PONG:
+            if self._ping_sent is not None and payload == self._ping_payload:
                 events.append(PongReceived(now - self._ping_sent))
                 self._ping_sent = None
-        elif opcode is Opcode.CLOSE:
-            ws = self._ws
-            assert ws is not None
-            assert ws.close_rcvd is not None
-            self._collect(ws)
+        elif opcode == Opcode.CLOSE:
+            close = self._frames().close_received
+            assert close is not None
             self._start_closing(now)
-            events.append(Closed(ws.close_rcvd.code, ws.close_rcvd.reason, ClosedBy.PEER))
+            events.append(Closed(close.code, close.reason, ClosedBy.PEER))
 
-    def _take_message(
-        self,
-        is_text: bool,
-        payload: bytes | bytearray | memoryview,
-        events: list[Event],
-        now: float,
-    ) -> None:
+    def _take_message(self, is_text: bool, data: bytes, events: list[Event], now: float) -> None:
         self.messages_received += 1
-        data = bytes(payload)
         if data:
             self.charged += 1
         if not is_text:
@@ -362,21 +347,20 @@ class Session(ABC):
             self._answer_bad(error)
             events.append(BadMessageReceived(error, data))
             return
-        if isinstance(message, Frame):
+        # Not isinstance: msgspec's classes are slow at that, and here is no subclass.
+        if type(message) is Frame:
             self._announced = message
-        self._answer(message)
+        elif type(message) is Ping:
+            self._answer_ping(message)
         events.append(MessageReceived(message, data))
 
     def _fail(self, code: int, reason: str, now: float) -> Closed:
         """Fail the connection (RFC 6455 section 7.1.7)."""
-        assert self._ws is not None
-        self._ws.fail(code, reason)
-        self._collect(self._ws)
+        wire = self._frames()
+        wire.fail(code, reason)
+        self._out += wire.data_to_send()
         self._start_closing(now)
         return Closed(code, reason, ClosedBy.HERE)
-
-    def _collect(self, ws: Protocol) -> None:
-        self._out += ws.data_to_send()
 
     def _start_closing(self, now: float) -> None:
         self._go(State.CLOSING)
@@ -387,3 +371,4 @@ class Session(ABC):
         if state is not self.state:
             assert state in TRANSITIONS[self.state], f"{self.state.name} to {state.name}"
             self.state = state
+            self._may_send = False
