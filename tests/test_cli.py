@@ -27,7 +27,7 @@ from made_journal import made_journal
 
 from wsdev import __version__
 from wsdev.cli import SUMMARIES, main
-from wsdev.commands import connect, journal, logs, serve, tokens
+from wsdev.commands import connect, journal, logs, record, replay, serve, tokens
 from wsdev.errors import ExitCode
 from wsdev.tokens import TokenBook
 
@@ -179,6 +179,8 @@ def test_summaries_are_the_commands_own() -> None:
     docs = {
         "serve": serve.serve,
         "connect": connect.connect,
+        "record": record.record,
+        "replay": replay.replay,
         "tokens": tokens.fetch,
         "logs": logs.logs,
         "journal": journal.options,

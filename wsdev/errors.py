@@ -10,6 +10,7 @@ WsdevError
 │   ├── AlreadyRunning
 │   ├── TokenBookError
 │   ├── JournalError
+│   ├── RecordingError
 │   └── TokenCheckFailed: the verdicts of ``wsdev tokens check``
 │       ├── MistypedToken
 │       ├── UnknownToken
@@ -24,7 +25,8 @@ WsdevError
 └── PeerError: the other end spoke, and said no or spoke wrongly
     ├── TokenRefused
     ├── NotAllowed
-    └── ProtocolViolation
+    ├── ProtocolViolation
+    └── AnswersDiffer
 
 An error carries its cause and its hint as fields, so nobody has to match text.
 """
@@ -64,9 +66,11 @@ class ExitCode(enum.IntEnum):
     ALREADY_RUNNING = 24
     TOKEN_BOOK = 25
     JOURNAL = 26
+    RECORDING = 27
     TOKEN_MISTYPED = 30
     TOKEN_UNKNOWN = 31
     TOKEN_RETIRED = 32
+    ANSWERS_DIFFER = 33
     INTERRUPTED = 130
 
 
@@ -90,9 +94,11 @@ EXIT_CODE_MEANINGS: dict[ExitCode, str] = {
     ExitCode.ALREADY_RUNNING: "serve: another gateway uses this state folder",
     ExitCode.TOKEN_BOOK: "the token book cannot be read or has no such entry",
     ExitCode.JOURNAL: "the journal cannot be read, is a newer wsdev's, or has no such entry",
+    ExitCode.RECORDING: "replay: the recording cannot be read, is cut, or is a newer wsdev's",
     ExitCode.TOKEN_MISTYPED: "tokens check: mistyped or cut",
     ExitCode.TOKEN_UNKNOWN: "tokens check: well formed, but not in this book",
     ExitCode.TOKEN_RETIRED: "tokens check: revoked or retired",
+    ExitCode.ANSWERS_DIFFER: "replay: the gateway answered otherwise than was recorded",
     ExitCode.INTERRUPTED: "interrupted with Ctrl-C",
 }
 
@@ -176,6 +182,13 @@ class JournalError(LocalError):
 
     exit_code = ExitCode.JOURNAL
     code = "journal"
+
+
+class RecordingError(LocalError):
+    """A recording cannot be read, is cut, damaged, or of a newer wsdev."""
+
+    exit_code = ExitCode.RECORDING
+    code = "recording"
 
 
 class TokenCheckFailed(LocalError):
@@ -276,3 +289,10 @@ class ProtocolViolation(PeerError):
 
     exit_code = ExitCode.PROTOCOL
     code = "protocol"
+
+
+class AnswersDiffer(PeerError):
+    """The gateway answered a replay otherwise than was recorded."""
+
+    exit_code = ExitCode.ANSWERS_DIFFER
+    code = "answers_differ"
