@@ -157,7 +157,8 @@ class Recorder:
             return self.stop()
         tally = self.tally
         if entry.messages_in is not None and not tally.left_out:
-            tally.absent = max(0, entry.messages_in - tally.from_device)
+            unreadable = entry.close_code == CloseCode.INVALID_DATA  # counted, never recorded
+            tally.absent = max(0, entry.messages_in - tally.from_device - unreadable)
         end = _ENDERS.get(entry.closed_by or "", "lost")
         code, t = entry.close_code, self._seconds(entry)
         reason = without_tokens(entry.reason or "")

@@ -260,15 +260,15 @@ def _missing(tally: Tally) -> Iterator[str]:
             " (serve --limit record_bytes=… keeps more)"
         )
     if tally.not_kept:
+        binary = amounts.counted(tally.not_kept, "binary message")
         yield (
-            "missing: the bytes of"
-            f" {amounts.counted(tally.not_kept, 'picture or other binary', 'pictures or other binary')}"
-            "; a replay makes some (serve --record-pictures keeps pictures)"
+            f"missing: the bytes of {binary}; a replay makes some of that size"
+            " (serve --record-pictures keeps pictures)"
         )
     if tally.left_out:
         yield f"left out: {amounts.counted(tally.left_out, 'message')} of another time"
-    if tally.absent - tally.has_stand_in > 0:
-        absent = amounts.counted(tally.absent - tally.has_stand_in, "message")
+    if tally.absent:
+        absent = amounts.counted(tally.absent, "message")
         yield f"missing: {absent} of the device: sent again, or too old for the journal"
     if tally.has_stand_in:
         yield "made: a message for which the gateway closes as it did; the journal has not its own"

@@ -26,7 +26,7 @@ from wsdev.journal_entries import json_line
 from wsdev.probe import Target
 from wsdev.protocol import clean_name
 from wsdev.recording_format import Header, Numbered, Outline, outline, read_lines
-from wsdev.replay_check import Difference, Facts
+from wsdev.replay_check import Facts
 from wsdev.replayer import Manner, Played, replay
 from wsdev.sanitize import printable
 
@@ -150,8 +150,9 @@ async def _play(
 
 
 def _verdict(found: Played) -> AnswersDiffer:
+    count = amounts.counted(len(found.differences), "difference")
     return AnswersDiffer(
-        f"{amounts.counted(len(found.differences), 'difference')} between what was recorded and what the gateway answers",
+        f"{count} between what was recorded and what the gateway answers",
         "if the new answers are right, edit those lines of the recording, or record it anew",
     )
 
@@ -174,9 +175,9 @@ def _print_head(
         speed = "at its own speed" if manner.speed == 1 else f"{manner.speed:g} times as fast"
     messages = amounts.counted(about.sent + about.cut, "message")
     answers = amounts.counted(_answers(about), "answer")
+    took = amounts.duration(about.end.t)
     for text in [
-        f"recorded  {printable(header.started) or 'by hand'}{by}: {messages}, {answers},"
-        f" {amounts.duration(about.end.t)}",
+        f"recorded  {printable(header.started) or 'by hand'}{by}: {messages}, {answers}, {took}",
         f"replayed  to {where} as {target.name}, {speed}",
         *_cautions(about),
     ]:
