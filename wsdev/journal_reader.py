@@ -200,6 +200,7 @@ class JournalReader:
         Args:
             wait: Is called when there is nothing new, and returns after a moment.
         """
+        self._version = 0  # what there is by now has to be looked at in any case
         while True:
             if self._was_replaced():
                 if not self._reopened():

@@ -26,7 +26,7 @@ from wsdev.journal_entries import json_line
 from wsdev.probe import Target
 from wsdev.protocol import clean_name
 from wsdev.recording_format import Header, Numbered, Outline, outline, read_lines
-from wsdev.replay_check import Facts
+from wsdev.replay_check import Difference
 from wsdev.replayer import Manner, Played, replay
 from wsdev.sanitize import printable
 
@@ -202,16 +202,9 @@ def _print_result(console: Console, about: Outline, found: Played) -> None:
         if number == _SHOWN:
             console.print(f"  … and {len(found.differences) - _SHOWN:,} more; --json has all")
             break
-        place = "not in it" if difference.line is None else f"line {difference.line}"
-        for sign, facts, style in (
-            ("-", difference.recorded, "red"),
-            ("+", difference.seen, "green"),
-        ):
-            if facts is not None:
-                kind = f"{printable(difference.kind, _KIND_WIDTH):<{_KIND_WIDTH}}"
-                line = f"  {place:<10}{sign} {kind}{_words(facts)}"
-                console.print(Text(line.rstrip(), style=style), soft_wrap=True)
-                place = ""
+        _print_difference(console, difference)
+    if not found.sent and not found.is_over:
+        return  # it did not get in
     commands = ""
     if found.commands:
         commands = f"; {amounts.counted(found.commands, 'command')} of an operator came"
@@ -222,17 +215,28 @@ def _print_result(console: Console, about: Outline, found: Played) -> None:
     )
 
 
+def _print_difference(console: Console, difference: Difference) -> None:
+    """What was recorded and what was seen; of two that are alike only what they differ in."""
+    place = "not in it" if difference.line is None else f"line {difference.line}"
+    kind = f"{printable(difference.kind, _KIND_WIDTH):<{_KIND_WIDTH}}"
+    recorded, seen = difference.recorded, difference.seen
+    for sign, style, facts, other in (("-", "red", recorded, seen), ("+", "green", seen, recorded)):
+        if facts is not None:
+            words = "  ".join(
+                f"{name}={printable(json_line(value), _TEXT_SHOWN)}"
+                for name, value in facts.items()
+                if other is None or name not in other or other[name] != value
+            )
+            line = f"  {place:<10}{sign} {kind}{words}".rstrip()
+            console.print(Text(line, style=style), soft_wrap=True)
+            place = ""
+
+
 def _matched(about: Outline, found: Played) -> int:
     """Answers as recorded; an end that the gateway has to make is one."""
     has_ended = about.end.is_asked_for and found.is_over
     return found.matched + (
         has_ended and not any(difference.kind == "end" for difference in found.differences)
-    )
-
-
-def _words(facts: Facts) -> str:
-    return "  ".join(
-        f"{name}={printable(json_line(value), _TEXT_SHOWN)}" for name, value in facts.items()
     )
 
 
