@@ -147,6 +147,8 @@ COMMANDS = [
     [],
     ["serve"],
     ["connect"],
+    ["record"],
+    ["replay"],
     ["tokens"],
     *(["tokens", c] for c in ("list", "create", "rotate", "revoke", "check", "open", "close")),
     ["logs"],

@@ -40,7 +40,7 @@ class Difference(NamedTuple):
     Attributes:
         line: In the recording; None for an answer that is not in it.
         recorded: What was to come; None if nothing was.
-        seen: What came; None if nothing did.
+        seen: What came in its place, as far as it was compared; None if nothing did.
     """
 
     kind: str
@@ -108,8 +108,8 @@ class _Answers:
                 Difference(kind, None, None, seen) for seen in odd
             ]
         paired = [
-            Difference(kind, wanted.line, wanted.facts, seen)
-            for wanted, seen in zip(missing, odd, strict=False)
+            Difference(kind, line, facts, {name: seen[name] for name in facts if name in seen})
+            for (line, facts), seen in zip(missing, odd, strict=False)
         ]
         both = len(paired)
         return [

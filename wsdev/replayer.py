@@ -206,7 +206,7 @@ class _Player:
         Raises:
             LinkCut: it does not in time.
         """
-        await self._pong_and(lambda: True)
+        await self._pong(self._now() + self._patience)
         self._unproven = self._unproven_bytes = 0
 
     async def _settle(self) -> None:
@@ -215,14 +215,17 @@ class _Player:
         Raises:
             LinkCut: it is not.
         """
-        await self._pong_and(lambda: not self._check.awaited)
+        deadline = self._now() + self._patience
+        # Twice: a WebSocket library may answer the ping before the messages that it has read
+        # together with it. What these were answered comes before the second pong.
+        await self._pong(deadline)
+        await self._pong(deadline)
+        await self._take_until(lambda: not self._check.awaited, deadline)
 
-    async def _pong_and(self, is_done: Callable[[], bool]) -> None:
+    async def _pong(self, deadline: float) -> None:
         before = self._pongs
         self._connection.ping()
-        await self._take_until(
-            lambda: self._pongs > before and is_done(), self._now() + self._patience
-        )
+        await self._take_until(lambda: self._pongs > before, deadline)
         if self._closed is None and self._pongs == before:
             raise LinkCut(
                 f"no answer to a ping within {self._patience:g} s",
