@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
+from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -216,3 +219,23 @@ def test_line_without_end_is_not_read_whole(monkeypatch: pytest.MonkeyPatch) -> 
 def test_what_a_file_says_is_printable_in_an_error() -> None:
     error = fails(file_of({"t": 0, "dir": "\x1b]0;x\x07", "kind": "a"}), "bad_line")
     assert error.cause.isprintable()
+
+
+# The contract
+
+
+PAGE = (Path(__file__).parents[1] / "docs/recordings.md").read_text("utf-8")
+
+
+def test_page_lists_all_fields_of_each_line() -> None:
+    _, header, message, end = re.split(r"^\| field \| meaning \|$", PAGE, flags=re.MULTILINE)
+    for table, kind in ((header, Header), (message, Message), (end, End)):
+        rows = re.findall(r"^\| (`.*?) \| ", table, re.MULTILINE)
+        listed = re.findall(r"`(\w+)`", " ".join(rows))
+        assert sorted(listed) == sorted(f.encode_name for f in msgspec.structs.fields(kind))
+
+
+def test_example_of_the_page_is_a_recording() -> None:
+    (example,) = re.findall(r"```json\n(.*?)```", PAGE, re.DOTALL)
+    assert len(read(example)) == 4
+    assert f"version of the form: {VERSION}" in PAGE

@@ -154,6 +154,13 @@ def test_words_of_an_error_may_be_improved_but_not_its_code() -> None:
     ]
 
 
+def test_answer_that_came_otherwise_is_not_waited_for() -> None:
+    play = Play()
+    play.recorded(error("a"), error("b"), ack(1))
+    play.seen(error("x"), ack(2))
+    assert play.awaited == 2  # b, and the ack of 1
+
+
 def test_one_missing_answer_does_not_put_the_rest_out_of_step() -> None:
     play = Play()
     play.recorded(*map(error, "abcd"))

@@ -83,6 +83,12 @@ class _Answers:
         return False
 
     @property
+    def outstanding(self) -> int:
+        """Answers that may still come: another one in its place is all that there will be."""
+        others = len(self.early) if self.ordered else 0
+        return max(0, len(self.awaited) - others)
+
+    @property
     def owed(self) -> int:
         """Answers that have not come."""
         return len(self.awaited) + len(self.missing)
@@ -174,7 +180,7 @@ class Comparison:
     @property
     def awaited(self) -> int:
         """Answers that may still come."""
-        return sum(len(answers.awaited) for answers in self._kinds.values())
+        return sum(answers.outstanding for answers in self._kinds.values())
 
     def differences(self) -> list[Difference]:
         """What did not come as recorded: by line, then what is not in the recording."""
