@@ -82,3 +82,11 @@ def test_moment_says_the_date_only_where_it_is_another(
     zone = timezone(timedelta(hours=1))
     now = datetime(2026, 3, 2, 12, 0, 0, tzinfo=zone)
     assert amounts.moment(datetime(*when, tzinfo=zone), now) == expected
+
+
+@pytest.mark.parametrize(
+    ("count", "expected"), [(0, "0 acks"), (1, "1 ack"), (2, "2 acks"), (2048, "2,048 acks")]
+)
+def test_counted(count: int, expected: str) -> None:
+    assert amounts.counted(count, "ack") == expected
+    assert amounts.counted(count, "ack", "acks") == expected

@@ -27,7 +27,7 @@ from made_journal import made_journal
 
 from wsdev import __version__
 from wsdev.cli import SUMMARIES, main
-from wsdev.commands import connect, journal, logs, profiles, serve, tokens
+from wsdev.commands import connect, journal, logs, profiles, record, replay, serve, tokens
 from wsdev.errors import ExitCode
 from wsdev.tokens import TokenBook
 
@@ -147,6 +147,8 @@ COMMANDS = [
     [],
     ["serve"],
     ["connect"],
+    ["record"],
+    ["replay"],
     ["tokens"],
     *(["tokens", c] for c in ("list", "create", "rotate", "revoke", "check", "open", "close")),
     ["profiles"],
@@ -180,6 +182,8 @@ def test_summaries_are_the_commands_own() -> None:
     docs = {
         "serve": serve.serve,
         "connect": connect.connect,
+        "record": record.record,
+        "replay": replay.replay,
         "tokens": tokens.fetch,
         "profiles": profiles.profiles,
         "logs": logs.logs,

@@ -485,6 +485,43 @@ def test_journal_with_a_wal_there_is_not_taken_for_one_that_stands_still(backup:
         backup.chmod(0o755)
 
 
+# The last session
+
+
+def test_last_session_is_the_latest_to_begin(journal: MadeJournal, reader: JournalReader) -> None:
+    first, second = journal.connect(), journal.connect()
+    journal.connect("garden")
+    assert reader.last_session("kitchen") == (
+        "000000000002", "kitchen", START + 1000, second, None,
+    )  # fmt: skip
+    journal.disconnect(second)
+    journal.disconnect(first)  # a link that was replaced ends after the new one has begun
+    found = reader.last_session("kitchen")
+    assert found is not None
+    assert (found.first, found.last) == (second, 4)
+    assert reader.last_session("nobody") is None
+
+
+def test_last_session_of_an_id_or_a_time(journal: MadeJournal, reader: JournalReader) -> None:
+    first = journal.connect()  # at 0 s
+    journal.disconnect(first)  # 1 s
+    second = journal.connect()  # 2 s
+
+    def first_of(session: str | None = None, **window: int) -> int | None:
+        found = reader.last_session("kitchen", session, **window)
+        return found and found.first
+
+    assert first_of("000000000001") == first
+    assert first_of("no such") is None
+    assert reader.last_session("garden", "000000000001") is None
+    assert reader.last_session(None, "000000000003") == reader.last_session("kitchen")
+    assert first_of(until=START + 2000) == first
+    assert first_of(since=START + 1000, until=START + 2000) == first
+    assert first_of(since=START + 1001, until=START + 2000) is None
+    assert first_of(since=START + 99_000) == second  # it goes on
+    assert first_of(until=START) is None
+
+
 # Following
 
 
@@ -536,6 +573,14 @@ def test_what_came_before_the_first_look_is_not_missed(
     session = journal.connect()
     journal.message(session)
     assert numbers(follow(reader, session)) == [2]
+
+
+def test_following_once_more_begins_with_what_is_there(
+    journal: MadeJournal, reader: JournalReader
+) -> None:
+    session = journal.connect()
+    assert numbers(follow(reader, 0)) == [session]
+    assert numbers(follow(reader, 0)) == [session]
 
 
 def test_following_goes_on_when_the_gateway_is_restarted(

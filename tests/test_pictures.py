@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from wsdev.pictures import MAX_BYTES, make_picture
+from wsdev.pictures import MAX_BYTES, make_picture, make_picture_of_size
 from wsdev.protocol import ESP32CAM, is_whole_jpeg
 
 
@@ -37,3 +37,20 @@ def test_each_picture_differs_from_the_one_before() -> None:
 @pytest.mark.parametrize("other", ["kitchen", ""])
 def test_caption_shows_in_the_picture(other: str) -> None:
     assert make_picture(1, "camera") != make_picture(1, other)
+
+
+@settings(max_examples=25)
+@given(st.integers(300, 200_000), st.integers(1, 100))
+def test_picture_of_any_size_decodes(size: int, number: int) -> None:
+    data = make_picture_of_size(number, "replay", size)
+    assert len(data) == size
+    assert is_whole_jpeg(data)
+    with Image.open(io.BytesIO(data)) as picture:
+        picture.load()
+
+
+@pytest.mark.parametrize("size", range(12))
+def test_picture_that_is_too_small_for_one_has_its_size(size: int) -> None:
+    data = make_picture_of_size(1, "replay", size)
+    assert len(data) == size
+    assert is_whole_jpeg(data) is (size >= 4)

@@ -11,6 +11,7 @@ WsdevError
 │   ├── TokenBookError
 │   ├── JournalError
 │   ├── ThresholdCrossed
+│   ├── RecordingError
 │   └── TokenCheckFailed: the verdicts of ``wsdev tokens check``
 │       ├── MistypedToken
 │       ├── UnknownToken
@@ -25,7 +26,8 @@ WsdevError
 └── PeerError: the other end spoke, and said no or spoke wrongly
     ├── TokenRefused
     ├── NotAllowed
-    └── ProtocolViolation
+    ├── ProtocolViolation
+    └── AnswersDiffer
 
 An error carries its cause and its hint as fields, so nobody has to match text.
 """
@@ -66,9 +68,11 @@ class ExitCode(enum.IntEnum):
     ALREADY_RUNNING = 24
     TOKEN_BOOK = 25
     JOURNAL = 26
+    RECORDING = 27
     TOKEN_MISTYPED = 30
     TOKEN_UNKNOWN = 31
     TOKEN_RETIRED = 32
+    ANSWERS_DIFFER = 33
     INTERRUPTED = 130
 
 
@@ -93,9 +97,11 @@ EXIT_CODE_MEANINGS: dict[ExitCode, str] = {
     ExitCode.ALREADY_RUNNING: "serve: another gateway uses this state folder",
     ExitCode.TOKEN_BOOK: "the token book cannot be read or has no such entry",
     ExitCode.JOURNAL: "the journal cannot be read, is a newer wsdev's, or has no such entry",
+    ExitCode.RECORDING: "replay: the recording cannot be read, is cut, or is a newer wsdev's",
     ExitCode.TOKEN_MISTYPED: "tokens check: mistyped or cut",
     ExitCode.TOKEN_UNKNOWN: "tokens check: well formed, but not in this book",
     ExitCode.TOKEN_RETIRED: "tokens check: revoked or retired",
+    ExitCode.ANSWERS_DIFFER: "replay: the gateway answered otherwise than was recorded",
     ExitCode.INTERRUPTED: "interrupted with Ctrl-C",
 }
 
@@ -186,6 +192,13 @@ class ThresholdCrossed(LocalError):
 
     exit_code = ExitCode.QUALITY
     code = "threshold"
+
+
+class RecordingError(LocalError):
+    """A recording cannot be read, is cut, damaged, or of a newer wsdev."""
+
+    exit_code = ExitCode.RECORDING
+    code = "recording"
 
 
 class TokenCheckFailed(LocalError):
@@ -286,3 +299,10 @@ class ProtocolViolation(PeerError):
 
     exit_code = ExitCode.PROTOCOL
     code = "protocol"
+
+
+class AnswersDiffer(PeerError):
+    """The gateway answered a replay otherwise than was recorded."""
+
+    exit_code = ExitCode.ANSWERS_DIFFER
+    code = "answers_differ"

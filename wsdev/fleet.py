@@ -342,9 +342,12 @@ def _policy(profile: DeviceProfile) -> SessionPolicy:
 
 
 def _make_pictures(size: int) -> list[bytes]:
-    from wsdev.pictures import picture_of_size  # noqa: PLC0415  (loads Pillow)
+    from wsdev.pictures import make_picture, make_picture_of_size  # noqa: PLC0415  (loads Pillow)
 
-    return [picture_of_size(number * 40, "fleet", size) for number in range(PICTURES)]
+    numbers = range(0, PICTURES * 40, 40)
+    if not size:
+        return [make_picture(number, "fleet") for number in numbers]
+    return [make_picture_of_size(number, "fleet", size) for number in numbers]
 
 
 async def resolve(address: GatewayAddress) -> list[AddressInfo]:

@@ -82,6 +82,14 @@ class Source:
     is_messages: bool
 
 
+LAST_SESSION: Final = """
+    SELECT session, device, started, sequence, end_sequence FROM sessions
+    WHERE device = coalesce(?1, device) AND session = coalesce(?2, session)
+        AND (?3 IS NULL OR ended IS NULL OR ended >= ?3) AND (?4 IS NULL OR started < ?4)
+    ORDER BY sequence DESC LIMIT 1
+"""
+"""Takes device, session, since and until, each of them or NULL."""
+
 _SESSION: Final = "s.session, s.device, s.device_class, s.address, s.via, s.user_agent, s.token"
 
 

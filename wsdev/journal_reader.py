@@ -23,6 +23,7 @@ from wsdev.journal_entries import (
 )
 from wsdev.journal_query import (
     LAST,
+    LAST_SESSION,
     Range,
     Source,
     Wanted,
@@ -61,6 +62,16 @@ class Page(NamedTuple):
 
     entries: list[Entry]
     reached: int
+
+
+class FoundSession(NamedTuple):
+    """A session, when it began (Unix milliseconds), and where; no ``last`` while it goes on."""
+
+    session: str
+    device: str
+    started: int
+    first: int
+    last: int | None
 
 
 class JournalReader:
@@ -131,6 +142,23 @@ class JournalReader:
             rows = db.execute("SELECT DISTINCT device FROM sessions ORDER BY device").fetchall()
         return [name for (name,) in rows]
 
+    def last_session(
+        self,
+        device: str | None,
+        session: str | None = None,
+        *,
+        since: int | None = None,
+        until: int | None = None,
+    ) -> FoundSession | None:
+        """The latest session of a device, or of that id, that was there between the two times.
+
+        Args:
+            since, until: Unix milliseconds; from the first, before the second.
+        """
+        with self.reading() as db:
+            row = db.execute(LAST_SESSION, (device, session, since, until)).fetchone()
+        return None if row is None else FoundSession(*row)
+
     def entries(self, wanted: Wanted, first: int = 1, last: int | None = None) -> Iterator[Page]:
         """The wanted entries from ``first`` to ``last`` (what there is by now), oldest first.
 
@@ -172,6 +200,7 @@ class JournalReader:
         Args:
             wait: Is called when there is nothing new, and returns after a moment.
         """
+        self._version = 0  # what there is by now has to be looked at in any case
         while True:
             if self._was_replaced():
                 if not self._reopened():

@@ -8,6 +8,8 @@ from typing import Final
 
 from PIL import Image, ImageDraw
 
+from wsdev.protocol import JPEG_END, JPEG_START
+
 WIDTH: Final = 640
 HEIGHT: Final = 480
 
@@ -41,21 +43,33 @@ def make_picture(number: int, caption: str) -> bytes:
     return buffer.getvalue()
 
 
-def picture_of_size(number: int, caption: str, size: int) -> bytes:
-    """A picture of ``size`` bytes: filler goes into comments (ITU T.81 B.2.4.5) behind its start.
+_LONGEST_COMMENT: Final = 0xFFFF
+"""A segment's length counts its own two bytes (ITU T.81 B.1.1.4)."""
 
-    Args:
-        size: Bytes; one that is too small for the picture leaves it as it is.
+
+def make_picture_of_size(number: int, caption: str, size: int) -> bytes:
+    """A picture of exactly so many bytes, in the place of one that is not at hand.
+
+    Under some 300 bytes no picture fits, and it is only whole: it begins and ends as a JPEG does.
+    Under 4 bytes it is not even that.
     """
     picture = make_picture(number, caption)
-    filler = bytearray()
-    while (left := size - len(picture) - len(filler)) >= _COMMENT_HEAD:
-        length = min(left - 2, 0xFFFF)
-        if 0 < left - 2 - length < _COMMENT_HEAD:
-            length -= _COMMENT_HEAD  # what is left takes a comment too
-        filler += b"\xff\xfe" + length.to_bytes(2, "big") + b"x" * (length - 2)
-    return picture[:2] + bytes(filler) + picture[2:]
+    if len(picture) > size:
+        buffer = io.BytesIO()
+        Image.new("L", (8, 8), number * 8 % 256).save(buffer, "JPEG", optimize=True)
+        picture = buffer.getvalue()
+    if len(picture) > size:
+        picture = JPEG_START + JPEG_END
+    return _padded(picture, size)[:size]
 
 
-_COMMENT_HEAD: Final = 4
-"""Bytes of a comment without any text."""
+def _padded(picture: bytes, size: int) -> bytes:
+    """The picture with comments behind its start marker (ITU T.81 B.2.4.5)."""
+    missing = size - len(picture)
+    padding = bytearray()
+    while missing >= 4:
+        length = min(missing - 2, _LONGEST_COMMENT)
+        padding += b"\xff\xfe" + length.to_bytes(2, "big") + bytes(length - 2)
+        missing -= length + 2
+    padding += b"\xff" * missing  # any marker may have such bytes in front (B.1.1.2)
+    return picture[: len(JPEG_START)] + padding + picture[len(JPEG_START) :]

@@ -22,6 +22,11 @@ def size(count: int) -> str:
     return f"{value:.1f} {unit}"
 
 
+def counted(count: int, one: str, more: str = "") -> str:
+    """``1 message``, ``1,024 messages``."""
+    return f"1 {one}" if count == 1 else f"{count:,} {more or one + 's'}"
+
+
 def duration(seconds: float) -> str:
     """``42 ms``, ``3.2 s``, ``12 min 5 s``, ``3 d 4 h``: at most two units."""
     if seconds < 0.9995:

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import csv
-import os
-import secrets
-import stat
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final, TextIO
 
 from wsdev.commands.journal_views import make_progress
 from wsdev.commands.log_streams import quiet_end
 from wsdev.commands.log_views import tell_nothing, tell_unknown_devices
+from wsdev.commands.output_files import check_place, whole_file
 from wsdev.errors import UsageError
 from wsdev.journal_entries import FIELDS, Entry, document, json_line
 from wsdev.journal_query import Wanted
@@ -42,18 +39,15 @@ def export(folder: Path, wanted: Wanted, form: str, output: Path | None) -> None
     """
     if form not in FORMATS:
         raise UsageError(f"--format: {form!r} is none", f"use {' or '.join(FORMATS)}")
-    if output is not None and output.resolve().is_relative_to(folder.resolve()):
-        # It may be the journal itself, which the gateway would go on writing under no name.
-        raise UsageError(
-            f"{printable(str(output))} is in the gateway's state folder", "name another --output"
-        )
+    if output is not None:
+        check_place(output, folder)
     with JournalReader(folder) as reader:
         tell_unknown_devices(reader, wanted)
         if output is None or str(output) == "-":
             with quiet_end(exact=True) as out:
                 _write_all(reader, wanted, form, out, alone=not out.isatty())
         else:
-            with _explained(output), _whole_file(output) as out:
+            with whole_file(output) as out:
                 written = _write_all(reader, wanted, form, out, alone=True)
             entries = "1 entry" if written == 1 else f"{written:,} entries"
             sys.stderr.write(f"{entries} written to {printable(str(output))}\n")
@@ -106,38 +100,3 @@ def _csv_writer(out: TextIO) -> Write:
             writer.writerow([cell(fields.get(name)) for name in FIELDS])
 
     return write
-
-
-# The file
-
-
-@contextlib.contextmanager
-def _explained(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as exc:
-        raise UsageError(
-            f"cannot write {printable(str(path))}: {exc.strerror or type(exc).__name__}",
-            "name another --output",
-        ) from exc
-
-
-@contextlib.contextmanager
-def _whole_file(path: Path) -> Iterator[TextIO]:
-    """A new file, for this user only, that takes its name once it is whole."""
-    target = path.resolve()
-    if target.exists() and not stat.S_ISREG(target.stat().st_mode):
-        with open(target, "w", encoding="utf-8", newline="") as out:  # a pipe, a device
-            yield out
-        return
-    part = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
-    handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    try:
-        with open(handle, "w", encoding="utf-8", newline="") as out:
-            yield out
-            out.flush()
-            os.fsync(out.fileno())
-        part.rename(target)
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise

@@ -31,6 +31,25 @@ TlsCaOption = Annotated[
 TlsInsecureOption = Annotated[
     bool, typer.Option("--insecure", "-k", help="Accept any certificate; only to find a fault.")
 ]
+UrlOption = Annotated[
+    str,
+    typer.Option(
+        envvar="WSDEV_URL",
+        metavar="URL",
+        help="The gateway: host, host:port, http://…, ws://… or wss://…",
+    ),
+]
+TokenOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="TOKEN",
+        help="The token. Others on this host can read it there; --token-file keeps it secret.",
+    ),
+]
+TokenFileOption = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="File with the token; - for stdin.")
+]
+QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing if all is well.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="One JSON document instead of text.")]
 
 
