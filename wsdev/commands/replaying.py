@@ -21,6 +21,7 @@ from wsdev.commands import amounts
 from wsdev.commands.journal_views import make_progress
 from wsdev.commands.log_lines import whole
 from wsdev.commands.log_streams import make_console
+from wsdev.commands.visiting import error_document
 from wsdev.errors import AnswersDiffer, ExitCode, RecordingError, UsageError, WsdevError
 from wsdev.journal_entries import json_line
 from wsdev.probe import Target
@@ -272,10 +273,5 @@ def _print_json(
         "differences": [one._asdict() for one in found.differences],
     }
     if error is not None:
-        document["error"] = {
-            "code": error.code,
-            "side": error.side.value,
-            "cause": error.cause,
-            "hint": error.hint,
-        }
+        document["error"] = error_document(error)
     sys.stdout.write(msgspec.json.encode(document).decode() + "\n")

@@ -135,13 +135,18 @@ def _print_json(found: probe.Visit, where: str, error: WsdevError | None) -> Non
         "round_trip_ms": found.summary() or None,
     }
     if error is not None:
-        document["error"] = {
-            "code": error.code,
-            "side": error.side.value,
-            "cause": error.cause,
-            "hint": error.hint,
-        }
+        document["error"] = error_document(error)
     sys.stdout.write(msgspec.json.encode(document).decode() + "\n")
+
+
+def error_document(error: WsdevError) -> dict[str, str]:
+    """An error as the field of a JSON document."""
+    return {
+        "code": error.code,
+        "side": error.side.value,
+        "cause": error.cause,
+        "hint": error.hint,
+    }
 
 
 async def stay(target: probe.Target, interval: str, *, as_json: bool, quiet: bool) -> None:
