@@ -32,6 +32,7 @@ from wsdev.link import Hold, Link
 from wsdev.logs import is_logged, log
 from wsdev.metrics import Metrics
 from wsdev.protocol import CommandAck, Connect, DeviceClass, clean_name, message_type
+from wsdev.protocol import Connection as OlderConnect
 from wsdev.quotas import MessageBudget
 from wsdev.records import SessionStart, storable
 from wsdev.session import SessionPolicy
@@ -323,7 +324,7 @@ class Connection:
     def _take_message(self, event: MessageReceived) -> None:
         message = event.message
         message_id = self._recording().took_message(event)
-        if isinstance(message, Connect):
+        if type(message) is Connect or type(message) is OlderConnect:  # isinstance would be slow
             self._greet(message)
             return
         if is_logged(_INFO):
@@ -334,7 +335,7 @@ class Connection:
                 id=message_id,
                 size=len(event.text),
             )
-        if isinstance(message, CommandAck):
+        if type(message) is CommandAck:
             self._take_command_ack(message)
 
     def _take_command_ack(self, ack: CommandAck) -> None:

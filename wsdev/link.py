@@ -90,7 +90,7 @@ class Link(asyncio.BufferedProtocol):
         self._clock = clock
         self._owner: LinkOwner | None = None
         self._transport: asyncio.Transport | None = None
-        self._holds = Hold.NONE
+        self._holds = 0  # a sum of `Hold`: an IntFlag is slow to look at
 
     def attach(self, owner: LinkOwner) -> None:
         """Name the owner; before the transport is made."""
@@ -149,7 +149,7 @@ class Link(asyncio.BufferedProtocol):
         if self._owner is not None:
             self._owner.handle(events)
         self.flush()
-        if events and isinstance(events[-1], TimeUp):
+        if events and type(events[-1]) is TimeUp:
             self.abort()
 
     def flush(self) -> None:
@@ -220,13 +220,15 @@ class Link(asyncio.BufferedProtocol):
         """Stop reading until each reason is released."""
         if not self._holds and self._transport is not None and not self._transport.is_closing():
             self._transport.pause_reading()
-        self._holds |= why
+        self._holds |= int(why)
 
     def release(self, why: Hold) -> None:
         """Take back one reason; reading goes on when none is left."""
-        if not self._holds & why:
+        if not self._holds:
+            return  # the usual case, at each ack
+        if not self._holds & int(why):
             return
-        self._holds &= ~why
+        self._holds &= ~int(why)
         if not self._holds and self._transport is not None and not self._transport.is_closing():
             self.session.listen_again(self._clock())
             self._transport.resume_reading()

@@ -273,7 +273,8 @@ def _check_bounds(text: bytes) -> None:
     """
     folded = text.translate(_FOLD)
     deep = folded.count(b"{") > MAX_JSON_DEPTH
-    long_number = _LONG_NUMBER in folded
+    # Not `in`, which takes three times as long: it tries to read what it seeks as a number first.
+    long_number = folded.find(_LONG_NUMBER) >= 0
     if not deep and not long_number:
         return
     bare = _JSON_STRING.sub(b'""', text)

@@ -43,6 +43,11 @@ from wsdev.protocol import (
 )
 from wsdev.wire import Wire
 
+# Plain numbers: to find the member of an enum takes longer than to compare it.
+_CONT, _TEXT, _BINARY, _CLOSE, _PONG = map(
+    int, (Opcode.CONT, Opcode.TEXT, Opcode.BINARY, Opcode.CLOSE, Opcode.PONG)
+)
+
 MAX_CLOSE_REASON: Final = 123
 """Bytes: a control frame holds 125, two of them the code (RFC 6455 section 5.5)."""
 
@@ -303,26 +308,26 @@ class Session(ABC):
     def _take(
         self, opcode: int, is_final: bool, payload: bytes, events: list[Event], now: float
     ) -> None:
-        if not payload or opcode >= Opcode.CLOSE:
+        if not payload or opcode >= _CLOSE:
             self.charged += 1
-        if opcode in {Opcode.TEXT, Opcode.BINARY}:
+        if opcode == _TEXT or opcode == _BINARY:  # noqa: PLR1714  (a set would be made each time)
             if is_final:
-                self._take_message(opcode == Opcode.TEXT, payload, events, now)
+                self._take_message(opcode == _TEXT, payload, events, now)
             else:
                 # One growing buffer: many tiny fragments cost no more than their bytes.
                 self._parts = bytearray(payload)
-                self._text_parts = opcode == Opcode.TEXT
-        elif opcode == Opcode.CONT:
+                self._text_parts = opcode == _TEXT
+        elif opcode == _CONT:
             assert self._parts is not None  # the parser refuses a continuation of nothing
             self._parts += payload
             if is_final:
                 data, self._parts = bytes(self._parts), None
                 self._take_message(self._text_parts, data, events, now)
-        elif opcode == Opcode.PONG:
+        elif opcode == _PONG:
             if self._ping_sent is not None and payload == self._ping_payload:
                 events.append(PongReceived(now - self._ping_sent))
                 self._ping_sent = None
-        elif opcode == Opcode.CLOSE:
+        elif opcode == _CLOSE:
             close = self._frames().close_received
             assert close is not None
             self._start_closing(now)

@@ -37,9 +37,6 @@ UNRECORDED_BYTES: Final = 2 * 1024 * 1024
 REMEMBERED_RTTS: Final = 64
 """Round trips of which a session's median is taken: the latest, some 20 minutes of silence."""
 
-HAVE_IDS: Final = (Telemetry, LegacyTelemetry, Log, CommandAck)
-"""Messages with an ``id``: of the device's own, or of the command that is answered."""
-
 _KINDS: Final[dict[type, int]] = {
     kind: FROM_DEVICE[str(kind.__struct_config__.tag)]
     for kind in (
@@ -106,7 +103,8 @@ class SessionRecord:
     def took_message(self, event: MessageReceived) -> MessageId | None:
         """Record what the device said; returns its ``id``, if it has one."""
         message = event.message
-        message_id = message.id if isinstance(message, HAVE_IDS) else None
+        # Of the device's own, or of the command that is answered.
+        message_id: MessageId | None = getattr(message, "id", None)
         self._take(_KINDS.get(type(message), _OTHER), event.text, message_id)
         return message_id
 
