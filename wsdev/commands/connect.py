@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from wsdev.commands.options import DurationOption, JsonOption, TlsCaOption, TlsInsecureOption
+from wsdev.commands.options import (
+    DurationOption,
+    JsonOption,
+    QuietOption,
+    TlsCaOption,
+    TlsInsecureOption,
+    TokenFileOption,
+    TokenOption,
+    UrlOption,
+)
 
 app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False, add_completion=False)
 
@@ -18,24 +26,9 @@ def connect(
         str | None,
         typer.Option(metavar="CLASS", help="Device class: pico, esp32cam or one of the gateway's."),
     ] = None,
-    url: Annotated[
-        str,
-        typer.Option(
-            envvar="WSDEV_URL",
-            metavar="URL",
-            help="The gateway: host, host:port, http://…, ws://… or wss://…",
-        ),
-    ] = "localhost",
-    token: Annotated[
-        str | None,
-        typer.Option(
-            metavar="TOKEN",
-            help="The token. Others on this host can read it there; --token-file keeps it secret.",
-        ),
-    ] = None,
-    token_file: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="File with the token; - for stdin.")
-    ] = None,
+    url: UrlOption = "localhost",
+    token: TokenOption = None,
+    token_file: TokenFileOption = None,
     name: Annotated[
         str | None,
         typer.Option(metavar="NAME", help="Device name to ask for. [default: the class's name]"),
@@ -102,9 +95,7 @@ def connect(
     cacert: TlsCaOption = None,
     insecure: TlsInsecureOption = False,
     as_json: JsonOption = False,
-    quiet: Annotated[
-        bool, typer.Option("--quiet", "-q", help="Print nothing if all is well.")
-    ] = False,
+    quiet: QuietOption = False,
 ) -> None:
     """Connect as a device or a fleet, and say what happened.
 
