@@ -118,9 +118,7 @@ class Group:
                 self._take_binary(session, kind, data, when)
                 continue
             text = data.decode("utf-8", "replace")
-            # What is in its id is in its text too.
-            is_odd = may_hold_token(text) or type(message_id) is int
-            if is_odd:
+            if may_hold_token(text):
                 text = without_tokens(text)
             if message_id is not None and kind in ACKNOWLEDGED:
                 if told is not None:
@@ -133,7 +131,7 @@ class Group:
             elif size > self._record_bytes:
                 self._take_cut(thing, text)
                 continue
-            if is_odd:
+            if isinstance(message_id, int) or (message_id and may_hold_token(message_id)):
                 message_id = _storable(message_id)
             self.sequence = session.last_message = sequence = self.sequence + 1
             times.append(when)
