@@ -19,17 +19,19 @@ def test_whole_frames_are_taken_up_to_one_in_pieces() -> None:
     first, second = masked(TEXT, b"{}", mask=KEY), masked(BINARY, b"\xff" * 300, mask=KEY)
     both = first + second
     expected = [(TEXT, True, b"{}"), (BINARY, True, b"\xff" * 300)]
-    assert whole_frames(both, 300, masked=True) == (expected, len(both))
+    assert whole_frames(both, 300, masked=True) == (expected, len(both), 0)
     for end in range(len(first), len(both)):
-        assert whole_frames(both[:end], 300, masked=True) == (expected[:1], len(first))
+        wanted = len(second) if end >= len(first) + 4 else 0
+        assert whole_frames(both[:end], 300, masked=True) == (expected[:1], len(first), wanted)
     for end in range(len(first)):
-        assert whole_frames(both[:end], 300, masked=True) == ([], 0)
+        wanted = len(first) if end >= 2 else 0
+        assert whole_frames(both[:end], 300, masked=True) == ([], 0, wanted)
 
 
 def test_frames_of_a_gateway_have_no_mask() -> None:
     data = unmasked(TEXT, b"{}") + unmasked(PONG, b"1234")
     expected = [(TEXT, True, b"{}"), (PONG, True, b"1234")]
-    assert whole_frames(data, 300, masked=False) == (expected, len(data))
+    assert whole_frames(data, 300, masked=False) == (expected, len(data), 0)
 
 
 @pytest.mark.parametrize(
@@ -48,16 +50,17 @@ def test_frames_of_a_gateway_have_no_mask() -> None:
     ],
 )
 def test_what_is_not_plain_is_left(data: bytes) -> None:
-    assert whole_frames(data, 300, masked=True) == ([], 0)
+    assert whole_frames(data, 300, masked=True) == ([], 0, 0)
     plain = masked(TEXT, b"{}")
     assert whole_frames(plain + data + plain, 300, masked=True) == (
         [(TEXT, True, b"{}")],
         len(plain),
+        0,
     )
 
 
 def test_masked_frame_is_none_of_a_gateways() -> None:
-    assert whole_frames(masked(TEXT, b"{}"), 300, masked=False) == ([], 0)
+    assert whole_frames(masked(TEXT, b"{}"), 300, masked=False) == ([], 0, 0)
 
 
 @pytest.mark.parametrize("size", SIZES)

@@ -50,8 +50,8 @@ LIKE_A_HEAD = b"\x81\x81\x01\x02"
 def package_only() -> Iterator[None]:
     """The short way is closed, for bytes in and for bytes out."""
 
-    def no_frames(_: bytes, __: int, *, masked: bool) -> tuple[list[WireFrame], int]:
-        return [], 0
+    def no_frames(_: bytes, __: int, *, masked: bool) -> tuple[list[WireFrame], int, int]:
+        return [], 0, 0
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(wire, "whole_frames", no_frames)
@@ -286,9 +286,28 @@ def test_after_a_frame_in_pieces_the_short_way_is_taken_again(
     end = Wire(SERVER, 400)
     plain = masked(TEXT, b"{}", mask=KEY)
     fragments = masked(TEXT, b"{", fin=False), masked(CONT, b"}")
-    for data in (plain, plain[:2], plain[2:], plain, *fragments, plain, masked(PING), plain):
+    for data in (plain, plain[:1], plain[1:], plain, *fragments, plain, masked(PING), plain):
         end.receive(data)
-    assert seen_by_package == [plain[:2], plain[2:], *fragments, masked(PING)]
+    assert seen_by_package == [plain[:1], plain[1:], *fragments, masked(PING)]
+
+
+def test_large_frame_in_pieces_needs_nothing_of_the_package(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    forbid_the_package(monkeypatch)
+    end = Wire(SERVER, 100_000)
+    data = masked(BINARY, bytes(50_000), mask=KEY) + masked(TEXT, b"{}", mask=KEY)
+    heard = [end.receive(data[at : at + 16_384]) for at in range(0, len(data), 16_384)]
+    assert heard == [[], [], [], [(BINARY, True, bytes(50_000)), (TEXT, True, b"{}")]]
+
+
+def test_frame_that_has_begun_is_forgotten_by_nobody_when_the_last_word_is_said() -> None:
+    end = Wire(SERVER, 400)
+    data = masked(BINARY, bytes(200), mask=KEY) + masked(CLOSE, close_payload(1000, "done"))
+    assert end.receive(data[:100]) == []
+    end.close(CloseCode.NORMAL, "done")
+    end.receive_close(data[100:])
+    assert end.close_received is not None
 
 
 def test_with_an_extension_all_is_the_packages_business() -> None:

@@ -28,14 +28,18 @@ _PONG: Final = int(Opcode.PONG)
 _LONGEST_PONG: Final = 125
 
 
-def whole_frames(data: bytes, max_size: int, *, masked: bool) -> tuple[list[WireFrame], int]:
-    """The plain frames that stand whole at the start of ``data``, and where they end.
+def whole_frames(data: bytes, max_size: int, *, masked: bool) -> tuple[list[WireFrame], int, int]:
+    """The plain frames that stand whole at the start of ``data``.
 
     ``data`` starts with a frame, outside of a fragmented message, of a peer without extensions.
 
     Args:
         max_size: Bytes of payload; a larger frame is not taken.
         masked: Frames have to be masked; else they have to be not. One that differs is not taken.
+
+    Returns:
+        The frames, where they end, and the size of the plain frame that begins there but is not
+        whole; 0 if what is there is anything else, or too little of it to tell.
     """
     frames: list[WireFrame] = []
     mask_bit, mask_size = (_MASKED, 4) if masked else (0, 0)
@@ -52,14 +56,14 @@ def whole_frames(data: bytes, max_size: int, *, masked: bool) -> tuple[list[Wire
             break
         begin = start + mask_size
         end = begin + length
-        if opcode is None or end > size or length > max_size:
+        if opcode is None or length > max_size or (opcode == _PONG and length > _LONGEST_PONG):
             break
-        if opcode == _PONG and length > _LONGEST_PONG:
-            break
+        if end > size:
+            return frames, at, end - at
         payload = data[begin:end]
         frames.append((opcode, True, apply_mask(payload, data[start:begin]) if masked else payload))
         at = end
-    return frames, at
+    return frames, at, 0
 
 
 # Sending

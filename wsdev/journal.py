@@ -33,7 +33,7 @@ from wsdev.retention import Retention
 
 GROUP_ROWS: Final = 500
 GROUP_SECONDS: Final = 0.02
-_GROUP_SLICES: Final = 5
+_GROUP_SLICES: Final = 10
 _FEW_ROWS: Final = 16
 """A group after one as small as this is not waited for: a lone device gets its ack at once."""
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from itertools import chain
 from pathlib import Path
 from typing import Final
@@ -36,14 +37,11 @@ a search for a time, and kept by retention."""
 _WAL_LEFT: Final = 16 * 1024 * 1024
 
 
+@cache
 def _insert(rows: int) -> str:
     values = ", ".join(["(?, ?, ?, ?, ?, ?)"] * rows)
     # The columns left out are NULL; to bind them would double the time.
     return f"INSERT INTO messages (sequence, session, time, kind, id, body) VALUES {values}"
-
-
-_INSERT_MANY: Final = _insert(_ROWS_AT_ONCE)
-_INSERT_ONE: Final = _insert(1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,9 +211,10 @@ class JournalFile:
         done = 0
         while len(rows) - done >= _ROWS_AT_ONCE:
             chunk = rows[done : done + _ROWS_AT_ONCE]
-            self._db.execute(_INSERT_MANY, tuple(chain.from_iterable(chunk)))
+            self._db.execute(_insert(_ROWS_AT_ONCE), tuple(chain.from_iterable(chunk)))
             done += _ROWS_AT_ONCE
-        self._db.executemany(_INSERT_ONE, rows[done:])
+        if rest := rows[done:]:
+            self._db.execute(_insert(len(rest)), tuple(chain.from_iterable(rest)))
 
     def add_message(
         self,

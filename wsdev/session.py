@@ -310,7 +310,7 @@ class Session(ABC):
     ) -> None:
         if not payload or opcode >= _CLOSE:
             self.charged += 1
-        if opcode == _TEXT or opcode == _BINARY:  # noqa: PLR1714, SIM109  (a set would be made each time)
+        if opcode in (_TEXT, _BINARY):
             if is_final:
                 self._take_message(opcode == _TEXT, payload, events, now)
             else:
