@@ -32,7 +32,6 @@ _RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)
 class Hold(enum.IntFlag):
     """Why a link does not read; the peer feels it as TCP backpressure."""
 
-    NONE = 0
     UNREAD = 1  # the peer does not read what we send
     RATE = 2  # its message budget is spent
     NAME = 4  # its name is being settled
