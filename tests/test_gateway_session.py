@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import partial
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from session_pair import (
     BINARY,
@@ -600,7 +600,21 @@ frames = st.builds(
 streams = st.lists(st.one_of(frames, st.binary(max_size=5)), max_size=12).map(b"".join)
 
 
+def pongs_apart(answer: bytes) -> tuple[list[bytes], list[bytes]]:
+    """The pongs, and all else: a pong may overtake what answers an earlier message."""
+    head, _, rest = answer.partition(b"\r\n\r\n")
+    pongs: list[bytes] = []
+    others = [head]
+    while rest:
+        long = rest[1] == 126
+        end = 4 + int.from_bytes(rest[2:4], "big") if long else 2 + rest[1]
+        (pongs if rest[0] & 0x0F == PONG else others).append(rest[:end])
+        rest = rest[end:]
+    return pongs, others
+
+
 @given(streams, sizes, st.booleans())
+@example(masked(TEXT, b"{") + masked(PING, b""), [1], False)
 @settings(max_examples=150)
 def test_any_frames_tell_the_same_however_they_are_cut(
     data: bytes, pieces: list[int], compressing: bool
@@ -614,7 +628,7 @@ def test_any_frames_tell_the_same_however_they_are_cut(
     assert cut.session.messages_received == uncut.session.messages_received
     assert cut.half_closed == uncut.half_closed
     if uncut.session.state is State.OPEN:
-        assert cut.answer == uncut.answer
+        assert pongs_apart(cut.answer) == pongs_apart(uncut.answer)
 
 
 # Answers
