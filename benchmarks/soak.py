@@ -145,6 +145,17 @@ def last_number(folder: Path) -> int:
         return int(value("SELECT max(sequence) FROM messages"))
 
 
+def wait_for_ends(folder: Path) -> None:
+    """Return once the journal has the end of each session: until then it holds on to them."""
+    deadline = time.monotonic() + PATIENCE
+    with reading(folder) as value:
+        while value(_UNENDED) and time.monotonic() < deadline:
+            time.sleep(0.05)
+
+
+_UNENDED: Final = "SELECT count(*) FROM sessions WHERE end_sequence IS NULL"
+
+
 def check_journal(folder: Path, start: int, figures: dict[str, Any]) -> list[Check]:
     """Each acknowledged message after number ``start`` is there, once; each session has an end."""
     with reading(folder) as value:
@@ -152,7 +163,7 @@ def check_journal(folder: Path, start: int, figures: dict[str, Any]) -> list[Che
         rows = value(f"SELECT count(*) {ours}")
         different = value(f"SELECT count(DISTINCT id) {ours}")
         sessions = value("SELECT count(*) FROM sessions")
-        unended = value("SELECT count(*) FROM sessions WHERE end_sequence IS NULL")
+        unended = value(_UNENDED)
         sound = value("PRAGMA integrity_check")
     said = figures["messages"]
     return [
@@ -194,6 +205,7 @@ def soak(given: argparse.Namespace) -> list[Check]:
         start = last_number(server.folder)
         figures, memory = run_fleet(server, load_core, given, seconds)
         server.wait_for_open_files(at_rest)
+        wait_for_ends(server.folder)
         after = take_census(server)
         said = figures["messages"]
         print_line(

@@ -250,6 +250,7 @@ class FileJournal:
             self._in_hand = len(things)
             if things and not self._commit(things):
                 break
+            things.clear()  # or what was written last is held on to until something else comes
             if self._closing.is_set() and not self._queue:
                 break
             self._keep_house()
