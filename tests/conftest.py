@@ -48,8 +48,12 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
 
 def _children() -> set[int]:
     """The ids of this process's children, ended ones that nobody waited for included."""
-    listings = Path("/proc/self/task").glob("*/children")  # none where there is no /proc
-    return {int(pid) for listing in listings for pid in listing.read_text().split()}
+    while True:
+        listings = Path("/proc/self/task").glob("*/children")  # none where there is no /proc
+        try:
+            return {int(pid) for listing in listings for pid in listing.read_text().split()}
+        except (FileNotFoundError, ProcessLookupError):
+            continue  # a thread ended meanwhile: its children are another thread's now
 
 
 @pytest.fixture(autouse=True)
