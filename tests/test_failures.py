@@ -22,8 +22,10 @@ from wsdev.errors import (
     Refused,
     TLSFailed,
     TokenRefused,
+    WsdevError,
 )
-from wsdev.failures import path_error, refusal_error
+from wsdev.events import Closed, ClosedBy
+from wsdev.failures import closed_error, path_error, refusal_error
 from wsdev.urls import GatewayAddress
 
 HERE = GatewayAddress("gateway.example", 3000)
@@ -200,3 +202,31 @@ def test_no_refusal_breaks_the_line_or_grows_without_bound(
     for text in (error.cause, error.hint, error.code):
         assert len(text.splitlines()) <= 1
         assert len(text) < 5000
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [
+        (1000, LinkCut),
+        (1006, LinkCut),
+        (1012, LinkCut),
+        (3999, LinkCut),
+        (4409, LinkCut),
+        (4499, LinkCut),
+        (4500, NotAllowed),
+        (4501, NotAllowed),
+        (4503, NotAllowed),
+        (4999, NotAllowed),
+    ],
+)
+def test_close_code_says_whether_to_come_back(code: int, kind: type[WsdevError]) -> None:
+    error = closed_error(Closed(code, "because\x1b", ClosedBy.PEER))
+    assert type(error) is kind
+    assert error.code == f"close_{code}"
+    assert str(code) in error.cause
+    assert r"because\x1b" in error.cause
+
+
+def test_reason_that_only_repeats_the_meaning_is_said_once() -> None:
+    error = closed_error(Closed(4501, "the token was revoked", ClosedBy.PEER))
+    assert error.cause.count("revoked") == 1

@@ -20,10 +20,10 @@ from wsdev.errors import LinkCut, ProtocolViolation, TokenRefused
 from wsdev.journal_entries import MessageEntry
 from wsdev.journal_query import Wanted
 from wsdev.journal_reader import JournalReader
-from wsdev.probe import Target
 from wsdev.protocol import BUILTIN_CLASSES
 from wsdev.replay_check import Difference
 from wsdev.replayer import Manner, Played, replay
+from wsdev.target import Target
 from wsdev.urls import GatewayAddress
 
 AT_ONCE = Manner(None)

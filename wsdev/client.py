@@ -21,6 +21,7 @@ from wsdev.events import Closed, Event, Opened, UpgradeFailed, UpgradeRefused
 from wsdev.failures import path_error, refusal_error, upgrade_error
 from wsdev.link import Link
 from wsdev.protocol import DeviceClass
+from wsdev.resolver import AddressInfo, resolve
 from wsdev.sanitize import printable
 from wsdev.session import SessionPolicy
 from wsdev.urls import GatewayAddress
@@ -45,9 +46,6 @@ WAIT_AFTER_NO: Final = 60.0
 
 STABLE_AFTER: Final = 30.0
 """Seconds of stable link after which the backoff starts anew."""
-
-AddressInfo = tuple[int, int, int, str, tuple[Any, ...]]
-"""One address of a name, as ``getaddrinfo`` gives it."""
 
 
 def backoff(random: Callable[[], float]) -> Generator[float]:
@@ -123,7 +121,7 @@ async def fetch_tokens(
     headers = answer.headers.multi_items()
     if not answer.is_success:
         raise refusal_error(answer.status_code, headers, body, address)
-    listed = _listed_tokens(body)
+    listed = listed_tokens(body)
     if not listed:
         raise refusal_error(answer.status_code, headers, b"", address)
     return listed
@@ -139,7 +137,7 @@ async def _read_bounded(answer: httpx.Response) -> bytes:
     return bytes(body)
 
 
-def _listed_tokens(body: bytes) -> dict[str, list[str]]:
+def listed_tokens(body: bytes) -> dict[str, list[str]]:
     """The tokens in an answer of ``/public/tokens``; none if it is not one."""
     try:
         fields = msgspec.json.decode(body, type=dict[str, Any])
@@ -238,26 +236,11 @@ async def connect(
         TokenRefused: the gateway does not accept the token.
         NotAllowed: the gateway does not let the device in now.
     """
-    loop = asyncio.get_running_loop()
-    headers = [("User-Agent", USER_AGENT)]
-    if token is not None:
-        headers.append(("Authorization", f"Bearer {token}"))
-    if address.tls and tls is None:
-        tls = make_tls_context(None, insecure=False)
     try:
         async with asyncio.timeout(patience):
-            infos = await loop.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
+            infos = await resolve(address.host, address.port, patience)
             sock = await open_socket(infos, patience)
-            session = DeviceSession(
-                policy, address.websocket_url(device_class.name), device_class, headers, loop.time()
-            )
-            connection = DeviceConnection(session, loop.time)
-            await loop.create_connection(
-                lambda: connection.link,
-                sock=sock,
-                ssl=tls if address.tls else None,
-                server_hostname=address.host if address.tls else None,
-            )
+            connection = await ask(sock, address, device_class, token, policy=policy, tls=tls)
     except (OSError, UnicodeError) as exc:
         raise path_error(exc, address) from None
     try:
@@ -270,6 +253,43 @@ async def connect(
         raise
     finally:
         await connection.close()
+
+
+async def ask(
+    sock: socket.socket,
+    address: GatewayAddress,
+    device_class: DeviceClass,
+    token: str | None,
+    *,
+    policy: SessionPolicy,
+    tls: ssl.SSLContext | None = None,
+) -> DeviceConnection:
+    """A link over a connected socket, TLS done and the upgrade asked for.
+
+    Its first event tells whether the device is let in.
+
+    Args:
+        token: Sent as ``Authorization: Bearer``; None sends none, for local trust.
+
+    Raises:
+        OSError: TLS failed, or the connection broke.
+    """
+    loop = asyncio.get_running_loop()
+    headers = [("User-Agent", USER_AGENT)]
+    if token is not None:
+        headers.append(("Authorization", f"Bearer {token}"))
+    if address.tls and tls is None:
+        tls = make_tls_context(None, insecure=False)
+    url = address.websocket_url(device_class.name)
+    session = DeviceSession(policy, url, device_class, headers, loop.time())
+    connection = DeviceConnection(session, loop.time)
+    await loop.create_connection(
+        lambda: connection.link,
+        sock=sock,
+        ssl=tls if address.tls else None,
+        server_hostname=address.host if address.tls else None,
+    )
+    return connection
 
 
 async def open_socket(infos: Sequence[AddressInfo], patience: float) -> socket.socket:

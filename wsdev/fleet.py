@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from wsdev.client import DEFAULT_PATIENCE, AddressInfo
+from wsdev.client import DEFAULT_PATIENCE
 from wsdev.device_profile import PLAIN, DeviceProfile
 from wsdev.device_session import DeviceSession
 from wsdev.failures import path_error
@@ -24,6 +24,7 @@ from wsdev.limits import Limits
 from wsdev.link import read_buffer
 from wsdev.paced_transport import PacedLink, PacedTransport
 from wsdev.protocol import DeviceClass, clean_name
+from wsdev.resolver import AddressInfo
 from wsdev.session import SessionPolicy
 from wsdev.simulator import VirtualDevice
 from wsdev.urls import GatewayAddress

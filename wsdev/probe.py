@@ -1,362 +1,343 @@
-"""The field probe: one visit to a gateway, step by step, and a device that stays."""
+"""The field probe: one visit to a gateway, layer by layer, until it ends or a layer breaks."""
 
 from __future__ import annotations
 
 import asyncio
-import random
+import socket
 import ssl
-import statistics
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from http import HTTPStatus
-from typing import Any
+from typing import Final, Protocol
 
-from wsdev import client
-from wsdev.codes import REFUSALS
-from wsdev.errors import LinkCut, NotAllowed, PathError, ProtocolViolation, TokenRefused, WsdevError
-from wsdev.events import BadMessageReceived, Closed, MessageReceived, PongReceived
-from wsdev.failures import closed_error, no_token_error
+from wsdev import client, second_looks
+from wsdev.certificate import seen_certificate
+from wsdev.diagnosis.answer_rules import betraying_headers, describe, is_gateway
+from wsdev.diagnosis.diagnose import Remark, diagnose, remarks
+from wsdev.diagnosis.facts import Ending, Facts, Quality, TcpOutcome, TlsFacts, UpgradeFacts
+from wsdev.diagnosis.faults import Layer
+from wsdev.diagnosis.path_rules import DAY, attempt
+from wsdev.diagnosis.verdict import Verdict
+from wsdev.errors import MistypedToken
+from wsdev.events import Opened, UpgradeFailed, UpgradeRefused
+from wsdev.http_look import Streams, Way, get, make_answer, over
 from wsdev.limits import Limits
-from wsdev.protocol import (
-    ESP32CAM,
-    Ack,
-    ConnectionAck,
-    DeviceClass,
-    ErrorMessage,
-    message_type,
-)
+from wsdev.probe_talk import Talk
+from wsdev.protocol import DEVICE_PATH_PREFIX, HEALTH_PATH, TOKENS_PATH
+from wsdev.reach import find_routes, look_up, open_socket, try_all
 from wsdev.sanitize import printable
 from wsdev.session import SessionPolicy
-from wsdev.simulator import VirtualDevice
-from wsdev.urls import GatewayAddress
+from wsdev.target import Target
+from wsdev.token_format import parse_token
 
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """What to visit, and as whom.
-
-    Attributes:
-        token: None fetches one from the gateway.
-        name: The device name to ask for.
-        patience: Seconds that each step may take.
-    """
-
-    address: GatewayAddress
-    device_class: DeviceClass
-    name: str
-    token: str | None = None
-    tls: ssl.SSLContext | None = None
-    patience: float = client.DEFAULT_PATIENCE
+LARGE: Final = 8 * 1024
+"""Bytes of the large message: several TCP segments, and over the frame size that small ones use."""
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One step that worked; ``seconds`` is what it took."""
+    """One layer that was walked; ``seconds`` is what it took."""
 
-    name: str
+    layer: Layer
+    ok: bool
     detail: str
     seconds: float
 
 
+class Watcher(Protocol):
+    """Who is shown a visit while it goes on."""
+
+    def trying(self, layer: Layer, what: str) -> None:
+        """A step begins."""
+
+    def done(self, step: Step) -> None:
+        """It has ended, one way or the other."""
+
+
 @dataclass(slots=True)
 class Visit:
-    """What a visit showed. Round trips in seconds."""
+    """What is wanted of a visit, and all that it showed so far.
 
+    Attributes:
+        messages: Telemetry messages and pings, so many of each.
+        large: Bytes of filler in a last, large message; 0 for none.
+        verdict: What broke first; None if nothing did (so far).
+        trying: The layer being walked; None before and after.
+    """
+
+    target: Target
+    messages: int = 5
+    large: int = LARGE
+    facts: Facts = field(init=False)
     steps: list[Step] = field(default_factory=list)
-    round_trips: list[float] = field(default_factory=list)
-    device: str = ""
-    session: str = ""
+    verdict: Verdict | None = None
+    trying: Layer | None = None
+    quality: Quality = field(default_factory=Quality)
 
-    def summary(self) -> dict[str, float]:
-        """Median, 95th percentile and maximum of the round trips, in milliseconds."""
-        if not self.round_trips:
-            return {}
-        ordered = sorted(self.round_trips)
-        p95 = ordered[min(len(ordered) - 1, -(-95 * len(ordered) // 100) - 1)]
-        return {
-            "median": round(statistics.median(ordered) * 1000, 3),
-            "p95": round(p95 * 1000, 3),
-            "max": round(ordered[-1] * 1000, 3),
-            "samples": len(ordered),
-        }
+    def __post_init__(self) -> None:
+        at = self.target.address
+        self.facts = Facts(at.host, at.port, at.tls, quality=self.quality)
+        self.facts.token.given = self.target.token is not None
+
+    @property
+    def remarks(self) -> list[Remark]:
+        """What works and deserves a warning."""
+        return remarks(self.facts)
 
 
-OnStep = Callable[[Step], None]
+async def visit(visit: Visit, watcher: Watcher) -> None:
+    """Go in as a device, exchange messages and pings, and leave.
 
-
-async def visit(target: Target, messages: int, found: Visit, on_step: OnStep) -> None:
-    """Go in as a device, exchange telemetry and pings, and leave.
-
-    Args:
-        messages: How many telemetry messages and pings.
-        found: Filled in on the way, so that what is known survives an error.
-        on_step: Called after each step.
-
-    Raises:
-        PathError, PeerError: the step that broke.
+    What is found stands in ``visit``, also while it goes on, so that nothing is lost if it is
+    cancelled. Every step ends within the target's patience.
     """
-    loop = asyncio.get_running_loop()
-
-    def done(name: str, detail: str, started: float) -> None:
-        step = Step(name, detail, loop.time() - started)
-        found.steps.append(step)
-        on_step(step)
-
-    token = target.token
-    if token is None:
-        started = loop.time()
-        token = await fetch_token(target)
-        done("token", f"fetched from {target.address.tokens_url()}", started)
-    started = loop.time()
-    async with _conversation(target, token) as (connection, device):
-        done(
-            "connect",
-            f"let in at {target.address.websocket_url(target.device_class.name)}",
-            started,
-        )
-        started = loop.time()
-        welcome = await _greet(connection, device, target.patience)
-        found.device, found.session = printable(welcome.device), printable(welcome.session)
-        done("hello", f"welcome as {found.device}, session {found.session}", started)
-        if target.device_class.name == ESP32CAM.name:
-            started = loop.time()
-            size = device.send_picture(connection.session, loop.time())
-            connection.flush()
-            done("picture", f"{size} bytes sent", started)
-        started = loop.time()
-        for _ in range(messages):
-            found.round_trips.append(await _telemetry(connection, device, target.patience))
-        done("telemetry", f"{messages} sent, {messages} acknowledged", started)
-        started = loop.time()
-        for _ in range(messages):
-            found.round_trips.append(await _ping(connection, target.patience))
-        done("ping", f"{messages} sent, {messages} answered", started)
-        started = loop.time()
-    done("close", "closed politely", started)
+    await _Walk(visit, watcher).go()
 
 
-async def fetch_token(target: Target) -> str:
-    """A class token as the gateway hands it out.
-
-    Raises:
-        NotAllowed: none for this class, or the window is closed.
-    """
-    listed = await client.fetch_tokens(target.address, tls=target.tls, patience=target.patience)
-    tokens = listed.get(target.device_class.name)
-    if not tokens:
-        raise no_token_error(target.device_class.name, listed)
-    return tokens[0]
+class _Broken(Exception):
+    """A layer broke: the walk ends."""
 
 
-@asynccontextmanager
-async def _conversation(
-    target: Target, token: str | None
-) -> AsyncIterator[tuple[client.DeviceConnection, VirtualDevice]]:
-    loop = asyncio.get_running_loop()
-    device = VirtualDevice(target.device_class, target.name, random.random, loop.time())
-    async with client.connect(
-        target.address,
-        target.device_class,
-        token,
-        policy=SessionPolicy(Limits(handshake_timeout=target.patience)),
-        tls=target.tls,
-        patience=target.patience,
-    ) as connection:
-        yield connection, device
+class _Walk:
+    """One visit on its way through the layers."""
 
+    def __init__(self, visit: Visit, watcher: Watcher) -> None:
+        self._visit = visit
+        self._facts = visit.facts
+        self._target = visit.target
+        self._address = visit.target.address
+        self._watcher = watcher
+        self._token = visit.target.token
+        self._tls = visit.target.tls if self._address.tls else None
+        if self._address.tls and self._tls is None:
+            self._tls = client.make_tls_context(None, insecure=False)
 
-async def _wait_for(
-    connection: client.DeviceConnection, wanted: Callable[[Any], bool], what: str, patience: float
-) -> Any:
-    """The next event that is ``wanted``; others but trouble are passed over."""
-    try:
-        async with asyncio.timeout(patience):
-            while True:
-                event = await connection.next_event()
-                if wanted(event):
-                    return event
-                _raise_if_trouble(event)
-    except TimeoutError:
-        raise LinkCut(
-            f"no {what} within {patience:g} s",
-            "the link is up but silent: look at the gateway's /healthz and log (is its disk full?),"
-            " and at proxies on the way",
-        ) from None
-
-
-def _raise_if_trouble(event: Any) -> None:
-    if isinstance(event, Closed):
-        raise closed_error(event)
-    if isinstance(event, BadMessageReceived):
-        raise event.error
-    if isinstance(event, MessageReceived) and isinstance(event.message, ErrorMessage):
-        told = event.message
-        raise ProtocolViolation(
-            f"the gateway answers with an error: {printable(told.message)}",
-            printable(told.hint),
-            code=printable(told.code),
-        )
-
-
-async def _greet(
-    connection: client.DeviceConnection, device: VirtualDevice, patience: float
-) -> ConnectionAck:
-    device.hello(connection.session, asyncio.get_running_loop().time())
-    connection.flush()
-    event = await _wait_for(
-        connection,
-        lambda e: isinstance(e, MessageReceived) and isinstance(e.message, ConnectionAck),
-        "answer to the hello",
-        patience,
-    )
-    welcome = event.message
-    assert isinstance(welcome, ConnectionAck)
-    return welcome
-
-
-async def _telemetry(
-    connection: client.DeviceConnection, device: VirtualDevice, patience: float
-) -> float:
-    loop = asyncio.get_running_loop()
-    started = loop.time()
-    message = device.measure(started)
-    connection.session.send(message)
-    connection.flush()
-    await _wait_for(
-        connection,
-        lambda e: (
-            isinstance(e, MessageReceived)
-            and isinstance(e.message, Ack)
-            and e.message.id == message.id
-        ),
-        "acknowledgement of a telemetry message",
-        patience,
-    )
-    return loop.time() - started
-
-
-async def _ping(connection: client.DeviceConnection, patience: float) -> float:
-    connection.ping()
-    event = await _wait_for(
-        connection, lambda e: isinstance(e, PongReceived), "answer to a ping", patience
-    )
-    assert isinstance(event, PongReceived)
-    return event.rtt
-
-
-# A device that stays
-
-
-@dataclass(frozen=True, slots=True)
-class Happening:
-    """Something that a staying device tells: a word and what it is about."""
-
-    what: str
-    detail: str
-
-
-async def stay(
-    target: Target,
-    interval: float,
-    jitter: Callable[[], float],
-    tell: Callable[[Happening], None],
-    *,
-    clock: Callable[[], float] = time.monotonic,
-    sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
-) -> None:
-    """Be a device until cancelled: send, obey commands, come back after a break.
-
-    A token that was fetched is kept, until the gateway no longer accepts it.
-
-    Args:
-        interval: Seconds between two telemetry messages or pictures.
-        jitter: Gives a number from 0 to 1, for the backoff.
-        clock: Monotonic seconds; tells how long a link held.
-        sleep: Waits between two tries.
-
-    Raises:
-        TokenRefused, NotAllowed: the gateway does not want this device: at the first try, or
-            with a close code that says so.
-    """
-    waits = client.backoff(jitter)
-    token = target.token
-    was_in = False
-    while True:
-        online_since: float | None = None
-        least = 0.0
+    async def go(self) -> None:
         try:
-            if token is None:
-                token = await fetch_token(target)
-            async with _conversation(target, token) as (connection, device):
-                welcome = await _greet(connection, device, target.patience)
-                was_in, online_since = True, clock()
-                tell(Happening("online", f"as {printable(welcome.device)}"))
-                closed = await _live(connection, device, interval, tell)
-            raise closed_error(closed)
-        except (TokenRefused, NotAllowed) as no:
-            if not was_in or no.code.startswith("close_"):
-                raise
-            error: WsdevError = no
-            if not _is_passing(no):
-                least, token = client.WAIT_AFTER_NO, target.token
-        except (PathError, ProtocolViolation) as broken:
-            error = broken
-        if online_since is not None and clock() - online_since >= client.STABLE_AFTER:
-            waits = client.backoff(jitter)
-        wait = max(least, next(waits))
-        tell(Happening("offline", f"{error.cause}; next try in {wait:.1f} s"))
-        await sleep(wait)
+            sock = await self._tcp()
+            way = self._way()
+            await self._http(way, await self._secure(sock, way))
+            await self._get_token(way)
+            await self._talk(way)
+        except _Broken:
+            pass
+        self._visit.trying = None
 
+    @asynccontextmanager
+    async def _step(self, layer: Layer, what: str) -> AsyncIterator[Callable[[str], None]]:
+        """One step: told before and after; judged at its end."""
+        started = time.monotonic()
+        detail = ""
 
-def _is_passing(no: WsdevError) -> bool:
-    """Whether the gateway turns everybody away for a moment: it restarts or is full."""
-    kind = REFUSALS.get(no.code)
-    return kind is not None and kind.status == HTTPStatus.SERVICE_UNAVAILABLE
+        def tell(text: str) -> None:
+            nonlocal detail
+            detail = printable(text)
 
+        self._visit.trying = layer
+        self._watcher.trying(layer, what)
+        yield tell
+        verdict = diagnose(self._facts)
+        self._visit.verdict = verdict
+        told = verdict.what if verdict else detail
+        step = Step(layer, verdict is None, told, time.monotonic() - started)
+        self._visit.steps.append(step)
+        self._watcher.done(step)
+        if verdict is not None:
+            raise _Broken
 
-async def _live(
-    connection: client.DeviceConnection,
-    device: VirtualDevice,
-    interval: float,
-    tell: Callable[[Happening], None],
-) -> Closed:
-    """Send and obey until the link ends."""
-    loop = asyncio.get_running_loop()
-    next_send = loop.time()
-    while True:
-        # Not left to a timeout that is over at once: it would swallow a Ctrl-C of that moment.
-        if loop.time() >= next_send:
-            next_send = loop.time() + interval
-            tell(_send(connection, device, loop.time()))
+    def _way(self) -> Way:
+        used = self._facts.connected
+        assert used is not None
+        return Way(self._address, used, self._tls, self._target.patience)
+
+    # Name, route, TCP
+
+    async def _tcp(self) -> socket.socket:
+        host, port = self._address.host, self._address.port
+        patience = self._target.patience
+        async with self._step(Layer.NAME, f"looking up {printable(host)}") as tell:
+            name = self._facts.name = await look_up(host, port, patience)
+            found = ", ".join(address.ip for address in name.addresses)
+            if found:
+                tell(found if found != host else f"{host} is an address")
+        async with self._step(Layer.ROUTE, "looking for a route") as tell:
+            find_routes(name)
+            ways = [f"{one.ip} from {one.source}" for one in name.addresses if one.source]
+            tell("; ".join(ways) or "none")
+        async with self._step(Layer.TCP, f"connecting to {found}") as tell:
+            sock = await try_all(name, patience)
+            if any(one.outcome is TcpOutcome.REFUSED for one in name.addresses) and sock is None:
+                await second_looks.who_else_listens(self._facts, patience)
+            tell("; ".join(map(attempt, name.addresses)))
+        assert sock is not None
+        return sock
+
+    # TLS
+
+    async def _secure(self, sock: socket.socket, way: Way) -> Streams:
+        if self._tls is None:
+            return await over(sock, way)
+        streams = None
+        async with self._step(Layer.TLS, "TLS handshake") as tell:
+            tls = self._facts.tls_seen = TlsFacts(own_issuers=self._target.own_issuers)
+            streams = await self._shake_hands(sock, way, tls)
+            if tls.certificate is not None and streams is not None:
+                left = (tls.certificate.not_after - time.time()) / DAY
+                names = ", ".join(tls.certificate.names[:3]) or tls.certificate.subject
+                tell(f"{tls.version}; {names}; {left:.0f} days left; {tls.certificate.issuer}")
+        assert streams is not None
+        return streams
+
+    async def _shake_hands(self, sock: socket.socket, way: Way, tls: TlsFacts) -> Streams | None:
+        tls.asked_at = time.time()
         try:
-            async with asyncio.timeout_at(next_send):
-                event = await connection.next_event()
+            async with asyncio.timeout(way.patience):
+                streams = await over(sock, way)
+        except ssl.SSLCertVerificationError as exc:
+            tls.verify_code, tls.verify_message = exc.verify_code, exc.verify_message
+            await second_looks.look_at_certificate(way, tls)
+            return None
+        except ssl.SSLError as exc:
+            tls.reason = "" if isinstance(exc, ssl.SSLEOFError) else exc.reason or ""
+            tls.ended = Ending.CLOSED
         except TimeoutError:
-            continue
-        if isinstance(event, Closed):
-            return event
-        if isinstance(event, MessageReceived):
-            done = device.obey(event.message, connection.session, loop.time())
-            connection.flush()
-            if done is not None:
-                tell(Happening("obeyed", printable(done)))
-            elif isinstance(event.message, ErrorMessage):
-                tell(Happening("error", printable(event.message.message)))
-            elif isinstance(event.message, Ack):
-                tell(Happening("ack", printable(str(event.message.id))))
-            else:
-                tell(Happening(printable(message_type(event.message)), ""))
+            tls.ended = Ending.SILENCE
+        except OSError:
+            tls.ended = Ending.RESET
+        else:
+            connection = streams[1].get_extra_info("ssl_object")
+            tls.version, tls.cipher = connection.version(), connection.cipher()[0]
+            assert self._tls is not None
+            tls.verified = self._tls.verify_mode is not ssl.CERT_NONE
+            tls.certificate = seen_certificate(connection)
+            return streams
+        self._facts.second.plain_answer = await second_looks.what_is_plain(way)
+        return None
+
+    # HTTP and the token
+
+    async def _http(self, way: Way, streams: Streams) -> None:
+        path = self._address.path + HEALTH_PATH
+        async with self._step(Layer.HTTP, f"GET {printable(path)}") as tell:
+            try:
+                look = await get(way, path, streams)
+            finally:
+                streams[1].transport.abort()
+            self._facts.health = look.facts
+            if self._facts.tls_seen is not None:
+                self._facts.tls_seen.reason = look.tls_reason
+            await self._look_again(way)
+            answer = look.facts.answer
+            if answer is not None:
+                kind = "a wsdev gateway" if is_gateway(look.facts) else "not a gateway's answer"
+                betrayed = betraying_headers(answer)
+                tell(f"{kind}: {describe(answer)}" + (f" ({betrayed})" if betrayed else ""))
+
+    async def _look_again(self, way: Way) -> None:
+        """After a strange answer, or none, on a plain port: what speaks there?"""
+        asked, looks = self._facts.health, self._facts.second
+        assert asked is not None
+        no_http = asked.answer is None
+        if way.tls is None and (no_http or (asked.answer and asked.answer.status == 400)):
+            looks.speaks_tls = await second_looks.speaks_tls(way)
+        if no_http and not asked.first_bytes and not looks.speaks_tls:
+            looks.speaks_mqtt = await second_looks.speaks_mqtt(way)
+
+    async def _get_token(self, way: Way) -> None:
+        facts = self._facts.token
+        async with self._step(Layer.TOKEN, "getting a token") as tell:
+            if self._token is not None:
+                try:
+                    parsed = parse_token(self._token)
+                    tell(f"given, well formed, for the class {parsed.device_class}")
+                except MistypedToken as exc:
+                    facts.mistyped = exc.cause
+                    tell(f"given, but {exc.cause}")
+                return
+            path = self._address.path + TOKENS_PATH
+            look = await get(way, path)
+            facts.fetched = look.facts
+            answer = look.facts.answer
+            listed = client.listed_tokens(look.body) if answer and answer.status == 200 else {}
+            facts.offered = list(listed)
+            tokens = listed.get(self._target.device_class.name)
+            if listed and answer:
+                answer.start = ""  # it holds the tokens
+            if tokens:
+                self._token, facts.usable = tokens[0], True
+                tell(f"fetched from {self._address.tokens_url()}")
+
+    # The upgrade and the talk
+
+    async def _talk(self, way: Way) -> None:
+        patience = self._target.patience
+        path = f"{self._address.path}{DEVICE_PATH_PREFIX}{self._target.device_class.name}"
+        upgrade = UpgradeFacts(path, self._token is not None)
+        connection: client.DeviceConnection | None = None
+        try:
+            async with self._step(Layer.UPGRADE, f"upgrade at {printable(path)}") as tell:
+                self._facts.upgrade = upgrade
+                try:
+                    async with asyncio.timeout(patience):
+                        connection = await self._ask(way)
+                        await _hear_answer(connection, upgrade)
+                except OSError as exc:
+                    late = isinstance(exc, TimeoutError)
+                    upgrade.ended = Ending.SILENCE if late else Ending.RESET
+                if upgrade.accepted:
+                    tell(f"101, let in at {self._address.websocket_url(path.rpartition('/')[2])}")
+            assert connection is not None
+            await self._converse(connection)
+        except _Broken:
+            if connection is not None:
+                connection.abort()
+            raise
+        finally:
+            if connection is not None:
+                await connection.close()
+
+    async def _ask(self, way: Way) -> client.DeviceConnection:
+        sock = await open_socket(way.address.ip, way.address.port)
+        # A deadline later than the one here, which knows what it was that was waited for.
+        limits = Limits(handshake_timeout=self._target.patience * 2)
+        return await client.ask(
+            sock,
+            self._address,
+            self._target.device_class,
+            self._token,
+            policy=SessionPolicy(limits),
+            tls=self._tls,
+        )
+
+    async def _converse(self, connection: client.DeviceConnection) -> None:
+        talk = Talk(connection, self._target, self._visit.quality)
+        self._facts.talk = talk.facts
+        count = self._visit.messages
+        async with self._step(Layer.HELLO, "saying hello") as tell:
+            await talk.hello()
+            tell(f"welcome as {talk.facts.device}, session {talk.facts.session}")
+        async with self._step(Layer.MESSAGE, f"sending {count} messages") as tell:
+            size = await talk.send_picture()
+            await talk.send(count)
+            await talk.send_large(self._visit.large)
+            tell(talk.told(count, size))
+        async with self._step(Layer.KEEPALIVE, f"sending {count} pings") as tell:
+            await talk.ping(count)
+            tell(f"{count} pings, {count - talk.lost_pings} answered")
+        verdict = diagnose(self._facts)
+        assert verdict is None
+        talk.facts.lasted = talk.lasted()
 
 
-def _send(connection: client.DeviceConnection, device: VirtualDevice, now: float) -> Happening:
-    if device.device_class.name == ESP32CAM.name:
-        size = device.send_picture(connection.session, now)
-        happening = Happening("picture", f"{size} bytes")
+async def _hear_answer(connection: client.DeviceConnection, upgrade: UpgradeFacts) -> None:
+    """Whether the device is let in; what is told instead."""
+    event = await connection.next_event()
+    if isinstance(event, Opened):
+        upgrade.accepted = True
+    elif isinstance(event, UpgradeRefused):
+        upgrade.answer = make_answer(event.status, "", event.headers, event.body)
+    elif isinstance(event, UpgradeFailed) and connection.session.bytes_received:
+        upgrade.broken = event.cause
     else:
-        message = device.measure(now)
-        connection.session.send(message)
-        happening = Happening("telemetry", f"{message.id}")
-    connection.flush()
-    return happening
+        upgrade.ended = Ending.CLOSED

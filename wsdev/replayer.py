@@ -22,10 +22,10 @@ from wsdev.events import (
 )
 from wsdev.failures import closed_error
 from wsdev.limits import Limits
-from wsdev.probe import Target, fetch_token
 from wsdev.recording_format import HELLOS, End, Header, Message, Numbered, Outline
 from wsdev.replay_check import Comparison, Difference
 from wsdev.session import SessionPolicy
+from wsdev.target import Target, fetch_token
 
 PROVE_AFTER: Final = 64
 PROVE_AFTER_BYTES: Final = 256 * 1024

@@ -89,8 +89,12 @@ class VirtualDevice:
         filled: dict[str, Any] = _filled(message, values)
         return filled
 
-    def measure(self, now: float) -> Telemetry:
-        """The next telemetry message, with an ``id`` of its own."""
+    def measure(self, now: float, *, padding: int = 0) -> Telemetry:
+        """The next telemetry message, with an ``id`` of its own.
+
+        Args:
+            padding: Bytes of filler in this one.
+        """
         self._sequence += 1
         uptime = now - self._started
         data: dict[str, Any] = {
@@ -98,8 +102,8 @@ class VirtualDevice:
             "rssi_dbm": round(-55 - 10 * self._random()),
             **self._servos,
         }
-        if self._padding:
-            data["padding"] = self._padding
+        if padding or self._padding:
+            data["padding"] = "x" * padding or self._padding
         return Telemetry(
             data=data,
             id=f"{self._run}-{self._sequence}",

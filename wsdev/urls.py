@@ -37,6 +37,12 @@ class GatewayAddress:
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{host}:{self.port}"
 
+    @property
+    def host_header(self) -> str:
+        """What stands in ``Host``: without a port that is the scheme's own (RFC 9110, 7.2)."""
+        standard = self.port == _STANDARD_PORTS[self.tls]
+        return self.authority.rpartition(":")[0] if standard else self.authority
+
     def websocket_url(self, device_class: str) -> str:
         """Where a device of that class connects."""
         scheme = "wss" if self.tls else "ws"

@@ -130,4 +130,6 @@ def connect(
     if stay:
         asyncio.run(visiting.stay(target, interval, as_json=as_json, quiet=quiet))
     else:
-        asyncio.run(visiting.visit(target, messages, as_json=as_json, quiet=quiet))
+        from wsdev.probe import Visit  # noqa: PLC0415
+
+        asyncio.run(visiting.visit(Visit(target, messages), as_json=as_json, quiet=quiet))

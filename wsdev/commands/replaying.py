@@ -24,12 +24,12 @@ from wsdev.commands.log_streams import make_console
 from wsdev.commands.visiting import error_document
 from wsdev.errors import AnswersDiffer, ExitCode, RecordingError, UsageError, WsdevError
 from wsdev.journal_entries import json_line
-from wsdev.probe import Target
 from wsdev.protocol import clean_name
 from wsdev.recording_format import Header, Numbered, Outline, outline, read_lines
 from wsdev.replay_check import Difference
 from wsdev.replayer import Manner, Played, replay
 from wsdev.sanitize import printable
+from wsdev.target import Target
 
 _SHOWN: Final = 50
 """Differences that are printed; --json has all."""

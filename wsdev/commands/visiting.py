@@ -7,16 +7,19 @@ import os
 import random
 import sys
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 from rich.console import Console
 from rich.text import Text
 
-from wsdev import client, probe
-from wsdev.errors import ExitCode, UsageError, WsdevError
+from wsdev import client, probe, staying
+from wsdev.commands import visit_views
+from wsdev.errors import UsageError, WsdevError
 from wsdev.protocol import BUILTIN_CLASSES, DeviceClass, clean_name, is_class_name
+from wsdev.report import encode_report, make_report
 from wsdev.setting_values import parse_duration
+from wsdev.target import Target
 from wsdev.urls import parse_gateway_address
 
 TOKEN_VARIABLE: Final = "WSDEV_TOKEN"
@@ -70,7 +73,7 @@ def make_target(
     timeout: str,
     cacert: Path | None,
     insecure: bool,
-) -> probe.Target:
+) -> Target:
     """The target of a visit.
 
     Raises:
@@ -84,59 +87,45 @@ def make_target(
     device_class = BUILTIN_CLASSES.get(class_name, DeviceClass(class_name))
     tls = client.make_tls_context(cacert, insecure=insecure) if address.tls else None
     wanted = clean_name(name or class_name)
-    return probe.Target(address, device_class, wanted, token, tls, seconds("--timeout", timeout))
+    return Target(
+        address,
+        device_class,
+        wanted,
+        token,
+        tls,
+        own_issuers=cacert is not None,
+        patience=seconds("--timeout", timeout),
+    )
 
 
-def _console(*, quiet: bool) -> Console:
-    # Without markup: a gateway's text, or an IPv6 address, may look like it.
-    return Console(highlight=False, markup=False, emoji=False, soft_wrap=True, quiet=quiet)
+def plain_console(*, quiet: bool, stderr: bool = False) -> Console:
+    """A console that prints as it is told: a gateway's text, or an IPv6 address, may look like
+    markup."""
+    return Console(
+        highlight=False, markup=False, emoji=False, soft_wrap=True, quiet=quiet, stderr=stderr
+    )
 
 
-async def visit(target: probe.Target, messages: int, *, as_json: bool, quiet: bool) -> None:
-    """Visit, and print each step as it is done."""
-    console = _console(quiet=quiet or as_json)
+async def visit(visit: probe.Visit, *, as_json: bool, quiet: bool) -> None:
+    """Visit, and print each step while it is done; ends the program with the verdict's code."""
+    target = visit.target
     where = target.address.websocket_url(target.device_class.name)
-    console.print(Text(f"{target.device_class.name} at {where}", style="bold"))
-    found = probe.Visit()
+    live = visit_views.LiveSteps(plain_console(quiet=quiet or as_json))
+    live.title(f"{target.device_class.name} at {where}")
     try:
-        await probe.visit(target, messages, found, lambda step: console.print(_step_line(step)))
-    except WsdevError as error:
-        if not as_json:
-            raise
-        _print_json(found, where, error)
-        raise SystemExit(error.exit_code) from None
-    if as_json:
-        _print_json(found, where, None)
-        return
-    summary = found.summary()
-    console.print(
-        f"round trip: median {summary['median']:.1f} ms, p95 {summary['p95']:.1f} ms,"
-        f" max {summary['max']:.1f} ms ({summary['samples']:.0f} samples)"
-    )
-
-
-def _step_line(step: probe.Step) -> Text:
-    return Text.assemble(
-        ("  ok  ", "green"), f"{step.name:<10}", f"{step.seconds * 1000:>8.1f} ms  ", step.detail
-    )
-
-
-def _print_json(found: probe.Visit, where: str, error: WsdevError | None) -> None:
-    document: dict[str, Any] = {
-        "ok": error is None,
-        "exit_code": int(ExitCode.OK if error is None else error.exit_code),
-        "url": where,
-        "device": found.device or None,
-        "session": found.session or None,
-        "steps": [
-            {"name": step.name, "detail": step.detail, "ms": round(step.seconds * 1000, 3)}
-            for step in found.steps
-        ],
-        "round_trip_ms": found.summary() or None,
-    }
-    if error is not None:
-        document["error"] = error_document(error)
-    sys.stdout.write(msgspec.json.encode(document).decode() + "\n")
+        await probe.visit(visit, live)
+    finally:
+        live.stop()
+        report = make_report(visit)
+        if as_json:
+            sys.stdout.write(encode_report(report) + "\n")
+            sys.stdout.flush()
+        else:
+            visit_views.print_end(
+                report, plain_console(quiet=quiet), plain_console(quiet=False, stderr=True)
+            )
+    if not report.ok:
+        raise SystemExit(report.exit_code)
 
 
 def error_document(error: WsdevError) -> dict[str, str]:
@@ -149,12 +138,12 @@ def error_document(error: WsdevError) -> dict[str, str]:
     }
 
 
-async def stay(target: probe.Target, interval: str, *, as_json: bool, quiet: bool) -> None:
+async def stay(target: Target, interval: str, *, as_json: bool, quiet: bool) -> None:
     """Be a device until Ctrl-C, and print what happens."""
-    console = _console(quiet=quiet)
+    console = plain_console(quiet=quiet)
     colours = {"online": "green", "offline": "yellow", "obeyed": "cyan", "error": "red"}
 
-    def tell(happening: probe.Happening) -> None:
+    def tell(happening: staying.Happening) -> None:
         if as_json:
             document = {"event": happening.what, "detail": happening.detail}
             sys.stdout.write(msgspec.json.encode(document).decode() + "\n")
@@ -167,7 +156,7 @@ async def stay(target: probe.Target, interval: str, *, as_json: bool, quiet: boo
         where = target.address.authority
         console.print(f"{target.device_class.name} {target.name} at {where}, until Ctrl-C")
     try:
-        await probe.stay(target, seconds("--interval", interval), random.random, tell)
+        await staying.stay(target, seconds("--interval", interval), random.random, tell)
     except asyncio.CancelledError:
-        tell(probe.Happening("stopped", "by Ctrl-C"))
+        tell(staying.Happening("stopped", "by Ctrl-C"))
         raise

@@ -1,0 +1,222 @@
+"""From what was seen of name, route, TCP and TLS to a verdict. Pure."""
+
+from __future__ import annotations
+
+import datetime
+import ipaddress
+from typing import Final
+
+from wsdev.diagnosis.facts import (
+    AddressFacts,
+    Certificate,
+    Ending,
+    Facts,
+    HttpFacts,
+    NameFacts,
+    NameTrouble,
+    TcpOutcome,
+    TlsFacts,
+)
+from wsdev.diagnosis.verdict import Verdict, verdict
+
+NEIGHBOUR_PATIENCE: Final = 0.9
+"""Seconds: an unreachable host after less was told by a router's or firewall's ICMP; after more,
+nobody on this network has the address (Linux asks three times, a second apart:
+net.ipv4.neigh.*.mcast_solicit and retrans_time_ms)."""
+
+EARLIEST_CLOCK: Final = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC).timestamp()
+"""A clock before this wsdev was written is wrong."""
+
+DAY: Final = 86400.0
+
+_NAME_CODES: Final = {
+    NameTrouble.MALFORMED: "name_malformed",
+    NameTrouble.UNKNOWN: "name_unknown",
+    NameTrouble.UNANSWERED: "name_unanswered",
+}
+
+# OpenSSL's X509_V_ERR_… (include/openssl/x509_vfy.h).
+_NOT_YET_VALID, _EXPIRED = 9, 10
+_SELF_SIGNED_LEAF: Final = 18
+_ISSUER_NOT_FOUND: Final = frozenset({2, 19, 20, 21})
+_WRONG_NAME: Final = frozenset({62, 63, 64})
+
+# OpenSSL's reasons (include/openssl/sslerr.h): bytes that are no TLS record, and old versions.
+_NOT_TLS: Final = frozenset({
+    "WRONG_VERSION_NUMBER", "HTTP_REQUEST", "HTTPS_PROXY_REQUEST", "PACKET_LENGTH_TOO_LONG",
+    "RECORD_LAYER_FAILURE", "UNKNOWN_PROTOCOL", "UNEXPECTED_MESSAGE", "BAD_RECORD_TYPE",
+})  # fmt: skip
+_OLD_TLS: Final = frozenset({
+    "UNSUPPORTED_PROTOCOL", "TLSV1_ALERT_PROTOCOL_VERSION", "VERSION_TOO_LOW", "WRONG_SSL_VERSION",
+})  # fmt: skip
+_WANTS_CERTIFICATE: Final = frozenset({
+    "TLSV13_ALERT_CERTIFICATE_REQUIRED", "SSLV3_ALERT_BAD_CERTIFICATE"
+})  # fmt: skip
+
+
+def name_verdict(name: NameFacts) -> Verdict | None:
+    """What is wrong with the name, if anything is."""
+    if name.trouble is None:
+        return None
+    hint = ""
+    if name.host.endswith(".local") and name.trouble is NameTrouble.UNKNOWN:
+        hint = "a .local name needs mDNS (avahi-daemon, libnss-mdns) on this host"
+    return verdict(
+        _NAME_CODES[name.trouble],
+        f"looking up {name.host!r}: {name.system_says}",
+        hint,
+    )
+
+
+def tcp_verdict(facts: Facts) -> Verdict | None:
+    """What is wrong with route or TCP, if no address took the connection."""
+    name = facts.name
+    if name is None or facts.connected or not name.addresses:
+        return None
+    if any(address.outcome is None for address in name.addresses):
+        return None  # not tried yet
+    seen = [attempt(address) for address in name.addresses]
+    outcomes = {address.outcome: address for address in name.addresses}
+    if TcpOutcome.REFUSED in outcomes:
+        return _refused(facts, seen)
+    if TcpOutcome.REJECTED in outcomes:
+        took = outcomes[TcpOutcome.REJECTED].seconds or 0.0
+        return verdict("host_absent" if took >= NEIGHBOUR_PATIENCE else "rejected", *seen)
+    if TcpOutcome.UNANSWERED in outcomes:
+        return verdict("unanswered", *seen)
+    if TcpOutcome.UNREACHABLE in outcomes:
+        return _no_route(name, seen)
+    return verdict("no_socket", *seen)
+
+
+def attempt(address: AddressFacts) -> str:
+    """What happened at one address, in one line."""
+    where = f"[{address.ip}]" if ":" in address.ip else address.ip
+    where = f"{where}:{address.port}"
+    took = f" after {address.seconds * 1000:.1f} ms" if address.seconds is not None else ""
+    said = f" ({address.system_says})" if address.system_says else ""
+    match address.outcome:
+        case TcpOutcome.CONNECTED:
+            return f"{where} took the connection{took}"
+        case TcpOutcome.UNANSWERED:
+            return f"{where} gave no answer for {address.seconds or 0.0:.1f} s"
+        case TcpOutcome.UNREACHABLE:
+            return f"{where}: no way there from this host{said}"
+        case _:
+            return f"{where} {address.outcome}{took}{said}"
+
+
+def _refused(facts: Facts, seen: list[str]) -> Verdict:
+    looks = facts.second
+    if looks.loopback is not None:
+        other = f"{looks.loopback} port {facts.port} takes connections"
+        return verdict("loopback_family" if _is_loopback(facts) else "loopback_only", *seen, other)
+    if looks.default_port:
+        return verdict("wrong_port", *seen)
+    return verdict("refused", *seen)
+
+
+def _is_loopback(facts: Facts) -> bool:
+    assert facts.name is not None
+    return all(ipaddress.ip_address(one.ip).is_loopback for one in facts.name.addresses)
+
+
+def _no_route(name: NameFacts, seen: list[str]) -> Verdict:
+    families = {address.family for address in name.addresses}
+    others = [family for family in name.routed_families if family not in families]
+    if len(families) == 1 and others and name.host != name.addresses[0].ip:
+        return verdict("family_unreachable", *seen, f"{others[0]} has a way out of this host")
+    return verdict("no_route", *seen)
+
+
+# TLS
+
+
+def tls_verdict(facts: Facts) -> Verdict | None:
+    """What is wrong with TLS, if it was wanted and did not come about."""
+    tls = facts.tls_seen
+    if tls is None:
+        return None
+    if tls.reason in _WANTS_CERTIFICATE:
+        return verdict("tls_client_certificate", _reason(tls))
+    if tls.version is not None and tls.verify_code is None:
+        return None
+    if tls.verify_code is not None:
+        return _certificate_verdict(facts, tls, tls.verify_code)
+    plain = facts.second.plain_answer
+    if tls.reason in _NOT_TLS or (plain is not None and plain.answer is not None):
+        return verdict("tls_not_spoken", _reason(tls), _plain(plain))
+    if tls.reason in _OLD_TLS:
+        return verdict("tls_too_old", _reason(tls))
+    if tls.reason:
+        return verdict("tls_failed", _reason(tls))
+    if tls.ended is Ending.SILENCE:
+        return verdict("tls_unanswered", "TCP is connected, and no answer came to the ClientHello")
+    return verdict("tls_cut", f"the connection ended ({tls.ended}) after the ClientHello")
+
+
+def _reason(tls: TlsFacts) -> str:
+    return f"OpenSSL says: {tls.reason.replace('_', ' ').lower()}" if tls.reason else ""
+
+
+def _plain(plain: HttpFacts | None) -> str:
+    if plain is None:
+        return ""
+    if plain.answer is not None:
+        return f"a plain request there is answered with HTTP {plain.answer.status}"
+    first = plain.first_bytes[:40]
+    return f"without TLS the port says: {first}" if first else ""
+
+
+def _certificate_verdict(facts: Facts, tls: TlsFacts, code: int) -> Verdict:
+    about = tls.certificate
+    seen = [tls.verify_message, describe(about) if about else ""]
+    if code in (_NOT_YET_VALID, _EXPIRED):
+        clock = _clock_evidence(tls, about)
+        if clock:
+            return verdict("clock_wrong", *seen, *clock)
+        expired = code == _EXPIRED
+        return verdict("certificate_expired" if expired else "certificate_not_yet_valid", *seen)
+    if code in _WRONG_NAME:
+        asked = f"asked for {facts.host}"
+        return verdict("certificate_wrong_name", *seen, asked)
+    if code == _SELF_SIGNED_LEAF or (about and about.self_signed):
+        return verdict("certificate_self_signed", *seen)
+    if code in _ISSUER_NOT_FOUND:
+        if about and about.chain_length == 1 and (about.tells_issuer or tls.own_issuers):
+            alone = "the server sent this one certificate only"
+            return verdict("intermediate_missing", *seen, alone)
+        return verdict("issuer_unknown", *seen)
+    return verdict("certificate_refused", *seen)
+
+
+def _clock_evidence(tls: TlsFacts, about: Certificate | None) -> list[str]:
+    """Lines that prove our own clock wrong; none if nothing does."""
+    if tls.asked_at is None:
+        return []
+    ours = f"the clock here says {day(tls.asked_at)}"
+    if tls.asked_at < EARLIEST_CLOCK:
+        return [ours, "this wsdev is younger than that"]
+    theirs = tls.server_time
+    if theirs is None or about is None or abs(theirs - tls.asked_at) < DAY / 2:
+        return []
+    if about.not_before <= theirs <= about.not_after:
+        return [ours, f"the server says {day(theirs)}, when the certificate is valid"]
+    return []
+
+
+def describe(certificate: Certificate) -> str:
+    """Names, issuer and validity in one line."""
+    names = ", ".join(certificate.names[:5]) or certificate.subject or "no name"
+    more = f" and {len(certificate.names) - 5} more" if len(certificate.names) > 5 else ""
+    valid = f"{day(certificate.not_before)} to {day(certificate.not_after)}"
+    return f"certificate for {names}{more}, issued by {certificate.issuer}, valid {valid}"
+
+
+def day(seconds: float) -> str:
+    """A Unix time as a day and minute in UTC."""
+    try:
+        moment = datetime.datetime.fromtimestamp(seconds, datetime.UTC)
+    except (ValueError, OverflowError, OSError):
+        return f"{seconds:.0f} s after 1970"
+    return f"{moment:%Y-%m-%d %H:%M} UTC"
