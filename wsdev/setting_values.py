@@ -56,6 +56,21 @@ def parse_size(text: str) -> int:
     return int(float(match[1]) * unit ** " KMGT".index(match[2].upper() or " "))
 
 
+def parse_share(text: str) -> float:
+    """A share from 0 to 1 of ``5%`` or ``0.05``.
+
+    Raises:
+        ValueError: any other form, or more than all.
+    """
+    number, percent = text.strip().removesuffix("%").strip(), text.strip().endswith("%")
+    if re.fullmatch(r"[0-9]+(?:\.[0-9]+)?", number) is None:
+        raise ValueError("a share like 5% or 0.05 is expected")
+    share = float(number) / (100 if percent else 1)
+    if share > 1:
+        raise ValueError("that is more than all")
+    return share
+
+
 _RATE = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*(?:/\s*(s|m|h|d|))?")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -19,8 +20,12 @@ from wsdev.commands.options import (
 
 app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False, add_completion=False)
 
+EXIT_CODES = """Exit codes: 0 fine, 2 usage, 10 name, 11 refused, 12 no answer or no route, 13 TLS,
+14 HTTP or proxy, 15 token, 16 not allowed or full, 17 hello or protocol, 18 keepalive or cut,
+19 quality, 130 interrupted."""
 
-@app.command()
+
+@app.command(epilog=EXIT_CODES)
 def connect(
     device: Annotated[
         str | None,
@@ -51,6 +56,25 @@ def connect(
         str,
         typer.Option(metavar="TIME", help="With --stay: time between two messages or pictures."),
     ] = "5s",
+    max_rtt: Annotated[
+        str | None,
+        typer.Option(metavar="TIME", help="Fail with 19 if round trips (p95) take longer."),
+    ] = None,
+    max_loss: Annotated[
+        str | None,
+        typer.Option(metavar="SHARE", help="Fail with 19 if more answers are lost, as 5%."),
+    ] = None,
+    watch: Annotated[
+        str | None,
+        typer.Option(metavar="TIME", help="Visit again and again, so often; Ctrl-C sums up."),
+    ] = None,
+    junit: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the result as JUnit XML, for CI.")
+    ] = None,
+    report: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write a Markdown report for a ticket; no secrets."),
+    ] = None,
     count: Annotated[
         int | None,
         typer.Option(metavar="N", min=1, max=1_000_000, help="Be a fleet of so many devices."),
@@ -66,7 +90,9 @@ def connect(
     ] = "1/s",
     duration: Annotated[
         str | None,
-        typer.Option(metavar="TIME", help="Fleet: end after so long. [default: at Ctrl-C]"),
+        typer.Option(
+            metavar="TIME", help="Fleet, --watch: end after so long. [default: at Ctrl-C]"
+        ),
     ] = None,
     payload_size: Annotated[
         str | None,
@@ -107,7 +133,7 @@ def connect(
     from wsdev.commands import visiting  # noqa: PLC0415
 
     given_token = visiting.find_token(token, token_file)
-    if count is not None or mix or profile or weather or duration or fail_if:
+    if count is not None or mix or profile or weather or fail_if or (duration and not watch):
         from wsdev.commands import fleets  # noqa: PLC0415
 
         order = fleets.Order(
@@ -129,7 +155,11 @@ def connect(
     )
     if stay:
         asyncio.run(visiting.stay(target, interval, as_json=as_json, quiet=quiet))
-    else:
-        from wsdev.probe import Visit  # noqa: PLC0415
+        return
+    from wsdev.commands import probing  # noqa: PLC0415
 
-        asyncio.run(visiting.visit(Visit(target, messages), as_json=as_json, quiet=quiet))
+    wishes = probing.Wishes(
+        messages=messages, max_rtt=max_rtt, max_loss=max_loss, junit=junit, report=report,
+        watch=watch, duration=duration, as_json=as_json, quiet=quiet,
+    )  # fmt: skip
+    raise typer.Exit(asyncio.run(probing.probe_as_wished(target, wishes)))

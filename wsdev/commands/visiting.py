@@ -13,11 +13,9 @@ import msgspec
 from rich.console import Console
 from rich.text import Text
 
-from wsdev import client, probe, staying
-from wsdev.commands import visit_views
+from wsdev import client, staying
 from wsdev.errors import UsageError, WsdevError
 from wsdev.protocol import BUILTIN_CLASSES, DeviceClass, clean_name, is_class_name
-from wsdev.report import encode_report, make_report
 from wsdev.setting_values import parse_duration
 from wsdev.target import Target
 from wsdev.urls import parse_gateway_address
@@ -104,28 +102,6 @@ def plain_console(*, quiet: bool, stderr: bool = False) -> Console:
     return Console(
         highlight=False, markup=False, emoji=False, soft_wrap=True, quiet=quiet, stderr=stderr
     )
-
-
-async def visit(visit: probe.Visit, *, as_json: bool, quiet: bool) -> None:
-    """Visit, and print each step while it is done; ends the program with the verdict's code."""
-    target = visit.target
-    where = target.address.websocket_url(target.device_class.name)
-    live = visit_views.LiveSteps(plain_console(quiet=quiet or as_json))
-    live.title(f"{target.device_class.name} at {where}")
-    try:
-        await probe.visit(visit, live)
-    finally:
-        live.stop()
-        report = make_report(visit)
-        if as_json:
-            sys.stdout.write(encode_report(report) + "\n")
-            sys.stdout.flush()
-        else:
-            visit_views.print_end(
-                report, plain_console(quiet=quiet), plain_console(quiet=False, stderr=True)
-            )
-    if not report.ok:
-        raise SystemExit(report.exit_code)
 
 
 def error_document(error: WsdevError) -> dict[str, str]:
