@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import io
 import json
-import os
 import re
 import resource
-import signal
 import socket
 import stat
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
+from command_line import PATIENCE, Done, Running, environment, fails, in_json, process, wsdev
 from fake_gateways import closed_port
 from gateway_process import GatewayProcess, running_gateway
 from harness import is_root
@@ -27,69 +24,9 @@ from made_journal import made_journal
 
 from wsdev import __version__
 from wsdev.cli import SUMMARIES, main
-from wsdev.commands import connect, journal, logs, profiles, record, replay, serve, tokens
+from wsdev.commands import connect, journal, logs, profiles, record, replay, schema, serve, tokens
 from wsdev.errors import ExitCode
 from wsdev.tokens import TokenBook
-
-PATIENCE = 60
-"""Seconds after which a command has failed."""
-
-
-def environment(extra: Mapping[str, str] = {}) -> dict[str, str]:
-    """This one without what would steer the command."""
-    kept = {k: v for k, v in os.environ.items() if not k.startswith(("WSDEV_", "_TYPER", "FORCE"))}
-    return {**kept, "COLUMNS": "80", "NO_COLOR": "1", **extra}
-
-
-Done = subprocess.CompletedProcess[str]
-
-
-def wsdev(*arguments: str, stdin: str = "", env: Mapping[str, str] = {}) -> Done:
-    """Run a command to its end, in this process; a traceback fails the test."""
-    out, err = io.StringIO(), io.StringIO()
-    with (
-        pytest.MonkeyPatch.context() as patch,
-        contextlib.redirect_stdout(out),
-        contextlib.redirect_stderr(err),
-    ):
-        for name in os.environ.keys() - environment().keys():
-            patch.delenv(name)
-        for name, value in environment(env).items():
-            patch.setenv(name, value)
-        patch.setattr(sys, "argv", ["wsdev", *arguments])
-        patch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin.encode())))
-        with pytest.raises(SystemExit) as end:
-            main()
-    code = end.value.code or 0
-    assert isinstance(code, int)
-    return Done(arguments, code, out.getvalue(), err.getvalue())
-
-
-def process(*arguments: str, env: Mapping[str, str] = {}) -> Done:
-    """Run a command to its end, as a process of its own."""
-    done = subprocess.run(
-        [sys.executable, "-m", "wsdev", *arguments],
-        env=environment(env),
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-        check=False,
-    )
-    assert "Traceback" not in done.stderr, done.stderr
-    return done
-
-
-def fails(
-    code: ExitCode, *arguments: str, run: Callable[..., Done] = wsdev, **options: Any
-) -> list[str]:
-    """Run a command that must fail with ``code``; its one line and its hint."""
-    done = run(*arguments, **options)
-    assert done.returncode == code, done.stderr
-    lines = done.stderr.splitlines()
-    assert lines[0].startswith("wsdev: ")
-    assert len(lines) <= 2
-    return lines
-
 
 # Help
 
@@ -182,6 +119,7 @@ def test_summaries_are_the_commands_own() -> None:
     docs = {
         "serve": serve.serve,
         "connect": connect.connect,
+        "schema": schema.schema,
         "record": record.record,
         "replay": replay.replay,
         "tokens": tokens.fetch,
@@ -419,11 +357,6 @@ def state(tmp_path: Path) -> str:
     return str(folder)
 
 
-def in_json(*arguments: str, **options: Any) -> Any:
-    done = wsdev(*arguments, "--json", **options)
-    return json.loads(done.stdout)
-
-
 def test_book_is_missing_is_told(tmp_path: Path) -> None:
     fails(ExitCode.TOKEN_BOOK, "tokens", "list", "--state", str(tmp_path / "none"))
 
@@ -577,7 +510,7 @@ def test_connect_says_what_happened_and_never_the_token(
 ) -> None:
     done = wsdev("connect", *at(gateway), "--device", device, "--name", f"one-{device}", "-n", "2")
     assert done.returncode == 0, done.stderr
-    for word in ("token", "connect", "hello", f"one-{device}", "telemetry", "ping", "close"):
+    for word in ("name", "tcp", "token", "upgrade", f"one-{device}", "2 of 2", "2 pings"):
         assert word in done.stdout
     assert "median" in done.stdout
     assert "p95" in done.stdout
@@ -614,7 +547,7 @@ def test_connect_json_is_one_document(gateway: GatewayProcess) -> None:
     done = wsdev("connect", *at(gateway), "--name", "two", "--json")
     document = json.loads(done.stdout)
     assert (document["ok"], document["exit_code"], document["device"]) == (True, 0, "two")
-    assert set(document["round_trip_ms"]) == {"median", "p95", "max", "samples"}
+    assert {"median", "p95", "max", "jitter", "samples", "lost"} == set(document["round_trip_ms"])
     assert gateway.tokens["pico"] not in done.stdout
     assert done.stderr == ""
 
@@ -626,22 +559,28 @@ def test_quiet_connect_prints_nothing(gateway: GatewayProcess) -> None:
 
 def test_failed_connect_is_told_in_text_and_json(gateway: GatewayProcess) -> None:
     wrong = ["--token", "wsd_pico_CANARYCANARYCANARYCANARYCA"]
-    lines = fails(ExitCode.TOKEN, "connect", *at(gateway), *wrong)
-    assert "CANARY" not in "".join(lines)
+    told = wsdev("connect", *at(gateway), *wrong)
+    assert told.returncode == ExitCode.TOKEN
+    assert "CANARY" not in told.stdout + told.stderr
+    lines = told.stderr.splitlines()
+    assert lines[0].startswith("wsdev: token: ")
+    assert {line[:8] for line in lines[1:]} == {"  seen: ", "  why:  ", "  try:  "}
     done = wsdev("connect", *at(gateway), *wrong, "--json")
     document = json.loads(done.stdout)
     assert done.returncode == document["exit_code"] == ExitCode.TOKEN
     assert not document["ok"]
-    assert document["error"]["side"] == "the other end"
-    assert document["error"]["code"] == "token_mistyped"
-    assert document["error"]["hint"]
+    assert document["verdict"]["layer"] == "token"
+    assert document["verdict"]["code"] == "token_mistyped"
+    assert document["verdict"]["fix"]
     assert "CANARY" not in done.stdout + done.stderr
 
 
 def test_closed_port_is_told_with_its_exit_code() -> None:
     url = f"127.0.0.1:{closed_port()}"
-    for command in ("connect", "tokens"):
-        assert "wsdev serve" in fails(ExitCode.REFUSED, command, "--url", url)[1]
+    assert "wsdev serve" in fails(ExitCode.REFUSED, "tokens", "--url", url)[1]
+    told = wsdev("connect", "--url", url)
+    assert told.returncode == ExitCode.REFUSED
+    assert "wsdev serve" in told.stderr
 
 
 def test_flag_comes_before_file_and_file_before_the_environment(
@@ -665,7 +604,8 @@ def test_flag_comes_before_file_and_file_before_the_environment(
 def test_token_comes_from_stdin(gateway: GatewayProcess) -> None:
     token = gateway.tokens["pico"] + "\n"
     assert wsdev("connect", *at(gateway), "--token-file", "-", "-q", stdin=token).returncode == 0
-    fails(ExitCode.TOKEN, "connect", *at(gateway), "--token-file", "-", stdin="wrong\n")
+    wrong = wsdev("connect", *at(gateway), "--token-file", "-", stdin="wrong\n")
+    assert wrong.returncode == ExitCode.TOKEN
     fails(ExitCode.USAGE, "connect", *at(gateway), "--token-file", "-", stdin="\n")
 
 
@@ -673,44 +613,6 @@ def test_address_comes_from_the_environment(gateway: GatewayProcess) -> None:
     env = {"WSDEV_URL": gateway.url("/ws/esp32cam")}
     done = wsdev("connect", "--json", env=env)
     assert json.loads(done.stdout)["url"] == gateway.url("/ws/esp32cam")
-
-
-class Running:
-    """A command that runs until it is told to stop."""
-
-    def __init__(self, arguments: Sequence[str]) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "wsdev", *arguments],
-            env=environment(),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        self._watchdog = threading.Timer(PATIENCE, self.process.kill)
-        self._watchdog.start()
-
-    def __enter__(self) -> Running:
-        return self
-
-    def __exit__(self, *exc_info: object) -> None:
-        self._watchdog.cancel()
-        self.process.kill()
-        self.process.communicate()
-
-    def until(self, word: str) -> str:
-        """The first line with that word."""
-        assert self.process.stdout is not None
-        return next(line for line in self.process.stdout if word in line)
-
-    def end(self) -> tuple[int, str, str]:
-        """Exit code, and the rest of both streams, once it has ended by itself."""
-        out, err = self.process.communicate()
-        return self.process.returncode, out, err
-
-    def interrupt(self) -> tuple[int, str, str]:
-        """Press Ctrl-C."""
-        self.process.send_signal(signal.SIGINT)
-        return self.end()
 
 
 def test_ctrl_c_on_a_staying_device_closes_politely_and_exits_130(
@@ -731,7 +633,8 @@ def test_ctrl_c_on_a_visit_exits_130_without_a_traceback(gateway: GatewayProcess
     with Running(arguments) as running:
         gateway.wait_for_log("message", device="long-visit")
         code, _, err = running.interrupt()
-    assert (code, err) == (ExitCode.INTERRUPTED, "")
+    assert code == ExitCode.INTERRUPTED
+    assert re.fullmatch(r"wsdev: interrupted at message: sending 10000 .*, for \d.* s\n", err), err
     gateway.wait_for_log("disconnected", device="long-visit", code=1000)
 
 

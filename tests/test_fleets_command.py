@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from command_line import Running, fails, in_json, wsdev
 from fake_gateways import closed_port
 from gateway_process import GatewayProcess, running_gateway
-from test_cli import Running, fails, in_json, wsdev
 from test_logs_command import in_a_terminal
 
 from wsdev.errors import ExitCode

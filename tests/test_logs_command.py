@@ -21,9 +21,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from command_line import Done, Running, environment, fails, wsdev
 from made_journal import START, MadeJournal, made_journal
 from rich.cells import cell_len
-from test_cli import Done, Running, environment, fails, wsdev
 
 from wsdev.codes import REFUSALS
 from wsdev.commands.journal_export import FORMATS

@@ -1,25 +1,21 @@
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from fake_gateways import LOOPBACK, answer, closed_port, say_nothing, serving, upgrading
-from harness import Clock, RunningGateway, running_gateway
+from fake_gateways import LOOPBACK, answer, say_nothing, serving, upgrading
+from harness import RunningGateway, running_gateway
 from hypothesis import given
 from hypothesis import strategies as st
 from websockets.asyncio.server import ServerConnection
 
 from wsdev import probe
-from wsdev.connection import Connection
-from wsdev.errors import ExitCode, LinkCut, NotAllowed, ProtocolViolation, TokenRefused, WsdevError
-from wsdev.events import Closed, ClosedBy
-from wsdev.failures import closed_error
+from wsdev.errors import ExitCode, LinkCut, NotAllowed, ProtocolViolation, WsdevError
 from wsdev.hub import Outcome, SentCommand
-from wsdev.probe import Happening, Target, Visit
+from wsdev.probe import Target, Visit
 from wsdev.protocol import BUILTIN_CLASSES
 from wsdev.urls import GatewayAddress
 

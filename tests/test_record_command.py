@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from command_line import Running, fails, wsdev
 from gateway_process import GatewayProcess, running_gateway
 from made_journal import MadeJournal, made_journal
 from made_recording import HEADER, OPEN, file_of, heard, said
-from test_cli import Running, fails, wsdev
 
 from wsdev.errors import ExitCode
 

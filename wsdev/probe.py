@@ -64,6 +64,7 @@ class Visit:
         large: Bytes of filler in a last, large message; 0 for none.
         verdict: What broke first; None if nothing did (so far).
         trying: The layer being walked; None before and after.
+        doing: What is being done there, and since when (monotonic seconds).
     """
 
     target: Target
@@ -73,6 +74,7 @@ class Visit:
     steps: list[Step] = field(default_factory=list)
     verdict: Verdict | None = None
     trying: Layer | None = None
+    doing: tuple[str, float] = ("", 0.0)
     quality: Quality = field(default_factory=Quality)
 
     def __post_init__(self) -> None:
@@ -134,7 +136,7 @@ class _Walk:
             nonlocal detail
             detail = printable(text)
 
-        self._visit.trying = layer
+        self._visit.trying, self._visit.doing = layer, (what, started)
         self._watcher.trying(layer, what)
         yield tell
         verdict = diagnose(self._facts)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import statistics
+import time
 from typing import Any, Final
 
 import msgspec
@@ -53,7 +54,7 @@ class Report(msgspec.Struct, frozen=True):
     Attributes:
         ok: Whether nothing broke.
         verdict: What broke first; null if nothing did, or if it was interrupted before.
-        interrupted_in: The layer that Ctrl-C interrupted.
+        interrupted_in: The layer that Ctrl-C interrupted, ``interrupted_at`` what was done there.
         facts: What was seen, layer by layer; text of peers as it came.
     """
 
@@ -69,6 +70,7 @@ class Report(msgspec.Struct, frozen=True):
     verdict: Verdict | None
     remarks: list[Remark]
     interrupted_in: Layer | None
+    interrupted_at: str
     facts: Facts
 
 
@@ -92,8 +94,16 @@ def make_report(visit: Visit) -> Report:
         verdict=found,
         remarks=visit.remarks,
         interrupted_in=visit.trying,
+        interrupted_at=_interrupted_at(visit),
         facts=visit.facts,
     )
+
+
+def _interrupted_at(visit: Visit) -> str:
+    if visit.trying is None:
+        return ""
+    what, since = visit.doing
+    return f"{what}, for {time.monotonic() - since:.1f} s"
 
 
 def round_trips(seconds: list[float], lost: int) -> RoundTrips | None:

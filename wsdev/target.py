@@ -18,7 +18,7 @@ class Target:
     Attributes:
         token: None fetches one from the gateway.
         name: The device name to ask for.
-        own_issuers: Whether ``tls`` trusts issuers of the user's own.
+        own_issuers: Whether ``tls`` trusts issuers that the user named.
         patience: Seconds that each step may take.
     """
 
@@ -27,8 +27,8 @@ class Target:
     name: str
     token: str | None = None
     tls: ssl.SSLContext | None = None
-    own_issuers: bool = False
     patience: float = client.DEFAULT_PATIENCE
+    own_issuers: bool = False
 
 
 async def fetch_token(target: Target) -> str:

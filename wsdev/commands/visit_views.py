@@ -56,7 +56,7 @@ class LiveSteps:
 def print_end(report: Report, out: Console, err: Console) -> None:
     """What follows the steps: round trips and remarks, or the verdict."""
     if report.interrupted_in is not None:
-        err.print(f"wsdev: interrupted while at the step {report.interrupted_in.value}")
+        err.print(f"wsdev: interrupted at {report.interrupted_in.value}: {report.interrupted_at}")
     times = report.round_trip_ms
     if times is not None:
         lost = f", {times.lost} lost" if times.lost else ""

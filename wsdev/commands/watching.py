@@ -15,6 +15,7 @@ import msgspec
 from rich.text import Text
 
 from wsdev import probe
+from wsdev.commands.amounts import counted
 from wsdev.commands.visiting import plain_console
 from wsdev.diagnosis.talk_rules import percentile
 from wsdev.report import Report, encode_report, make_report
@@ -85,7 +86,7 @@ class Watch:
     def told(self) -> list[str]:
         """The summary as lines."""
         share = 100 * self.good / self.runs if self.runs else 0.0
-        lines = [f"{self.runs} visits, {self.good} ok ({share:.1f} %)"]
+        lines = [f"{counted(self.runs, 'visit')}, {self.good} ok ({share:.1f} %)"]
         lines += [f"  {count} of them: {code}" for code, count in self.faults.most_common()]
         if self.faults:
             lines.append(f"  longest time without a good visit: {self.worst_gap:.0f} s")
