@@ -84,6 +84,10 @@ format: $(READY) ## let ruff put the code in order
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+.PHONY: docs
+docs: $(READY) ## write the tables of the docs that are made from the code
+	$(BIN)/python tests/doc_tables.py
+
 .PHONY: bench
 bench: bench-tools $(READY_FOR_BENCH) ## what the gateway costs, beside others; ARGS="telemetry", ARGS=--quick
 	@$(BIN)/python -m benchmarks $(ARGS)
