@@ -12,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 
-from wsdev import client
+from wsdev import client, event_loop
 from wsdev.commands import fleet_views
 from wsdev.commands.visiting import seconds
 from wsdev.device_profile import PLAIN, PROFILES, DeviceProfile
@@ -59,9 +59,7 @@ def run(order: Order, *, as_json: bool, quiet: bool) -> None:
         WsdevError: no device ever got in; what most of them met.
     """
     thresholds = [_threshold(text) for text in order.fail_if]
-    import uvloop  # noqa: PLC0415  (a fleet needs its speed)
-
-    uvloop.run(_run(order, thresholds, as_json=as_json, quiet=quiet))
+    event_loop.run(_run(order, thresholds, as_json=as_json, quiet=quiet))
 
 
 async def _run(order: Order, thresholds: list[Threshold], *, as_json: bool, quiet: bool) -> None:
