@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from wsdev.client import DEFAULT_PATIENCE, AddressInfo
+from wsdev.client import DEFAULT_PATIENCE, AddressInfo, connect_tcp
 from wsdev.device_profile import PLAIN, DeviceProfile
 from wsdev.device_session import DeviceSession
 from wsdev.failures import path_error
@@ -256,7 +256,7 @@ class Fleet:
         try:
             async with self._door:
                 async with asyncio.timeout(self.plan.patience):
-                    sock = await self._open_socket(device.number)
+                    sock = await connect_tcp(self._info, self._source(device.number))
                     await self._loop.create_connection(
                         lambda: link,
                         sock=sock,
@@ -269,20 +269,9 @@ class Fleet:
             device.link_lost()
             raise
 
-    async def _open_socket(self, number: int) -> socket.socket:
-        family, kind, protocol, _, where = self._info
-        sock = socket.socket(family, kind, protocol)
-        try:
-            sock.setblocking(False)
-            if self.plan.sources:
-                # The port is chosen when the other end is known: one may serve several (ip(7)).
-                sock.setsockopt(socket.IPPROTO_IP, _IP_BIND_ADDRESS_NO_PORT, 1)
-                sock.bind((self.plan.sources[number % len(self.plan.sources)], 0))
-            await self._loop.sock_connect(sock, where)
-        except BaseException:
-            sock.close()
-            raise
-        return sock
+    def _source(self, number: int) -> str | None:
+        sources = self.plan.sources
+        return sources[number % len(sources)] if sources else None
 
     def _await_storm(self, trouble: Trouble, forecast: Forecast) -> None:
         def come_true() -> None:
@@ -310,9 +299,6 @@ class Fleet:
                 if link is not None and link.is_due(now):
                     link.sweep(now)
         self._timer = self._loop.call_later(TURN, self._tick)
-
-
-_IP_BIND_ADDRESS_NO_PORT: Final = 24
 
 
 class _Nobody:
