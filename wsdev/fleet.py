@@ -124,9 +124,9 @@ class Fleet:
 
     async def run(self) -> None:
         """Let them come, live, and leave; leaves nothing open, also when cancelled."""
-        if any(share.device_class.name == "esp32cam" for share in self.plan.shares):
-            self._pictures = await asyncio.to_thread(_make_pictures, self.plan.payload)
         self._devices = self._make_devices()
+        if any(device.virtual.sends_pictures for device in self._devices):
+            self._pictures = await asyncio.to_thread(_make_pictures, self.plan.payload)
         self._present = set(self._devices)
         started = self.now()
         for position, device in enumerate(self._devices):

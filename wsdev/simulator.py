@@ -133,6 +133,11 @@ class VirtualDevice:
         """Whether it sends pictures instead of telemetry."""
         return self.device_class.name == ESP32CAM.name
 
+    @property
+    def sends_pictures(self) -> bool:
+        """Whether there are pictures among what it says of itself."""
+        return self.is_camera or any(saying.with_picture for saying in self.profile.says)
+
     def obey(
         self, message: DeviceMessage | GatewayMessage, session: DeviceSession, now: float
     ) -> str | None:
