@@ -254,8 +254,7 @@ class FleetDevice:
             if said is not None:
                 figures.acked += 1
                 figures.round_trips.add(self._fleet.now() - said[0])
-                if not self._fleet.interval and not self._fleet.is_ending:
-                    self._say(TELEMETRY)
+                self._say_next()
         elif isinstance(message, ConnectionAck):
             self._welcomed()
         elif isinstance(message, ErrorMessage):
@@ -278,8 +277,7 @@ class FleetDevice:
         for message_id, (_, text) in self._unacked.items():
             self._unacked[message_id] = (now, text)
             self._session.send_text(text)
-        if not self._fleet.interval and not self._unacked and not self._profile.says:
-            self._say(TELEMETRY)
+        self._say_next()
 
     def _speak_at(self, when: float, saying: Saying) -> None:
         """Say it at that time, and again after its interval."""
@@ -296,6 +294,14 @@ class FleetDevice:
             self._speak_at(max(when + interval, self._fleet.now()), saying)
 
         self._fleet.at(when, speak)
+
+    def _say_next(self) -> None:
+        """Without an interval: what has none of its own, once all before is acknowledged."""
+        if self._fleet.interval or self._fleet.is_ending or self._unacked:
+            return
+        for saying in self._profile.says or (TELEMETRY,):
+            if not saying.every:
+                self._say(saying)
 
     def _say(self, saying: Saying) -> None:
         session, now = self._session, self._fleet.now()
