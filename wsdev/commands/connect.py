@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
@@ -16,12 +16,18 @@ from wsdev.commands.options import (
     TokenOption,
     UrlOption,
 )
+from wsdev.errors import UsageError
+
+_ONLY_ALONE: Final = ("messages", "stay", "interval")
+_ONLY_IN_FLEETS: Final = ("ramp", "rate", "payload_size", "seed")
+"""The other options of a fleet make one: without --count, of a single device."""
 
 app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False, add_completion=False)
 
 
 @app.command()
 def connect(
+    ctx: typer.Context,
     device: Annotated[
         str | None,
         typer.Option(metavar="CLASS", help="Device class: pico, esp32cam or one of the gateway's."),
@@ -107,7 +113,9 @@ def connect(
     from wsdev.commands import visiting  # noqa: PLC0415
 
     given_token = visiting.find_token(token, token_file)
-    if count is not None or mix or profile or weather or duration or fail_if:
+    is_fleet = bool(count is not None or mix or profile or weather or duration or fail_if)
+    _check_manner(ctx, is_fleet=is_fleet)
+    if is_fleet:
         from wsdev.commands import fleets  # noqa: PLC0415
 
         order = fleets.Order(
@@ -131,3 +139,24 @@ def connect(
         asyncio.run(visiting.stay(target, interval, as_json=as_json, quiet=quiet))
     else:
         asyncio.run(visiting.visit(target, messages, as_json=as_json, quiet=quiet))
+
+
+def _check_manner(ctx: typer.Context, *, is_fleet: bool) -> None:
+    """Refuse options that would not be looked at.
+
+    Raises:
+        UsageError: one was given.
+    """
+    for name in _ONLY_ALONE if is_fleet else _ONLY_IN_FLEETS:
+        source = ctx.get_parameter_source(name)
+        if source is None or source.name != "COMMANDLINE":
+            continue
+        flag = f"--{name.replace('_', '-')}"
+        if is_fleet:
+            raise UsageError(
+                f"{flag} is for a single device, and this is a fleet",
+                "leave it out: a fleet speaks at its --rate, for its --duration or until Ctrl-C",
+            )
+        raise UsageError(
+            f"{flag} is for a fleet, and this is a single device", "add --count, or leave it out"
+        )
