@@ -44,6 +44,10 @@ def replay(
         str | None,
         typer.Option(metavar="NAME", help="Device name to use. [default: the recorded one]"),
     ] = None,
+    fresh_ids: Annotated[
+        bool,
+        typer.Option("--fresh-ids", help="Give messages new ids: a gateway records them again."),
+    ] = False,
     timeout: DurationOption = "10s",
     cacert: TlsCaOption = None,
     insecure: TlsInsecureOption = False,
@@ -58,7 +62,7 @@ def replay(
     """
     from wsdev.commands import replaying, visiting  # noqa: PLC0415
 
-    manner = replaying.make_manner(speed, name)
+    manner = replaying.make_manner(speed, name, fresh_ids=fresh_ids)
     with replaying.open_recording(file) as recording:
         target = visiting.make_target(
             url=url,

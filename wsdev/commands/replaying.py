@@ -38,7 +38,7 @@ _KIND_WIDTH: Final = 16
 _TEXT_SHOWN: Final = 100
 
 
-def make_manner(speed: str, name: str | None) -> Manner:
+def make_manner(speed: str, name: str | None, *, fresh_ids: bool) -> Manner:
     """How to play, as the options say.
 
     Raises:
@@ -47,14 +47,14 @@ def make_manner(speed: str, name: str | None) -> Manner:
     if name is not None and not clean_name(name):
         raise UsageError(f"--name: {name!r} is no device name", "use letters, digits, . _ and -")
     if speed.strip().lower() == "max":
-        return Manner(None, name)
+        return Manner(None, name, fresh_ids)
     try:
         factor = float(speed)
     except ValueError:
         factor = math.nan
     if not 0 < factor < math.inf:
         raise UsageError(f"--speed: {speed!r} is no factor", "for example 10, 0.5 or max")
-    return Manner(factor, name)
+    return Manner(factor, name, fresh_ids)
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,12 +174,13 @@ def _print_head(
     speed = "as fast as it goes"
     if manner.speed is not None:
         speed = "at its own speed" if manner.speed == 1 else f"{manner.speed:g} times as fast"
+    ids = ", with fresh ids" if manner.fresh_ids else ""
     messages = amounts.counted(about.sent + about.cut, "message")
     answers = amounts.counted(_answers(about), "answer")
     took = amounts.duration(about.end.t)
     for text in [
         f"recorded  {printable(header.started) or 'by hand'}{by}: {messages}, {answers}, {took}",
-        f"replayed  to {where} as {target.name}, {speed}",
+        f"replayed  to {where} as {target.name}, {speed}{ids}",
         *_cautions(about),
     ]:
         console.print(f"  {text}", soft_wrap=True)
