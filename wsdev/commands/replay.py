@@ -17,6 +17,7 @@ from wsdev.commands.options import (
     TokenOption,
     UrlOption,
 )
+from wsdev.errors import UsageError
 
 app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False, add_completion=False)
 
@@ -27,7 +28,7 @@ def replay(
         Path,
         typer.Argument(
             metavar="FILE",
-            help="A recording, made by wsdev record.",
+            help="A recording, made by wsdev record; - for stdin.",
             readable=False,  # found out when it is read, and told as our own error
         ),
     ],
@@ -62,6 +63,10 @@ def replay(
     """
     from wsdev.commands import replaying, visiting  # noqa: PLC0415
 
+    if str(file) == str(token_file) == "-":
+        raise UsageError(
+            "stdin cannot give both the recording and the token", "give the token in WSDEV_TOKEN"
+        )
     manner = replaying.make_manner(speed, name, fresh_ids=fresh_ids)
     with replaying.open_recording(file) as recording:
         target = visiting.make_target(

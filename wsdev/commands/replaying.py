@@ -6,8 +6,10 @@ import asyncio
 import contextlib
 import math
 import os
+import shutil
 import stat
 import sys
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -79,12 +81,16 @@ class Recording:
 def open_recording(path: Path) -> Iterator[Recording]:
     """A recording, read once to its end: it must not turn out damaged when half of it is played.
 
+    Args:
+        path: A file; ``-`` is standard input.
+
     Raises:
         RecordingError: it cannot be read, or is none.
     """
-    name = printable(str(path))
+    is_piped = str(path) == "-"
+    name = "standard input" if is_piped else printable(str(path))
     try:
-        stream = open(path, "rb")  # noqa: SIM115
+        stream = _kept(sys.stdin.buffer) if is_piped else open(path, "rb")  # noqa: SIM115
     except OSError as exc:
         missing = isinstance(exc, FileNotFoundError)
         raise RecordingError(
@@ -95,9 +101,19 @@ def open_recording(path: Path) -> Iterator[Recording]:
     with stream:
         if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
             raise RecordingError(
-                f"{name} is no regular file", "write the recording to one", code="unreadable"
+                f"{name} is no regular file",
+                "write the recording to one, or pipe it into: wsdev replay -",
+                code="unreadable",
             )
         yield Recording(name, stream, outline(read_lines(stream, name)))
+
+
+def _kept(pipe: BinaryIO) -> BinaryIO:
+    """All that a pipe gives, in a file without a name: a recording is read twice."""
+    file = tempfile.TemporaryFile()  # noqa: SIM115
+    shutil.copyfileobj(pipe, file)
+    file.seek(0)
+    return file
 
 
 def run(
