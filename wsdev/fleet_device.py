@@ -93,6 +93,8 @@ class FleetDevice:
         self._policy = policy
         self._forecast = forecast
         self._profile: DeviceProfile = virtual.profile
+        self._says = virtual.profile.says or (TELEMETRY,)
+        self._says_at_acks = tuple(saying for saying in self._says if not saying.every)
         self._session: DeviceSession | None = None
         self._unacked: dict[MessageId, tuple[float, bytes]] = {}
         self._links = 0
@@ -117,7 +119,7 @@ class FleetDevice:
     def start(self) -> None:
         """Come for the first time; from now on speak, and be in the weather."""
         self.come()
-        for saying in self._profile.says or (TELEMETRY,):
+        for saying in self._says:
             if interval := saying.every or self._fleet.interval:
                 self._speak_at(self._fleet.now() + interval * self._forecast.jitter(), saying)
         for trouble in self._fleet.weather.trouble:
@@ -299,9 +301,8 @@ class FleetDevice:
         """Without an interval: what has none of its own, once all before is acknowledged."""
         if self._fleet.interval or self._fleet.is_ending or self._unacked:
             return
-        for saying in self._profile.says or (TELEMETRY,):
-            if not saying.every:
-                self._say(saying)
+        for saying in self._says_at_acks:
+            self._say(saying)
 
     def _say(self, saying: Saying) -> None:
         session, now = self._session, self._fleet.now()

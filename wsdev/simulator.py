@@ -33,6 +33,9 @@ class VirtualDevice:
         profile: Whose words it uses.
         padding: Bytes of filler in what it measures.
         clock_error: Seconds by which its clock is off.
+
+    Attributes:
+        is_camera: Whether it sends pictures instead of telemetry.
     """
 
     def __init__(
@@ -47,6 +50,7 @@ class VirtualDevice:
         clock_error: float = 0.0,
     ) -> None:
         self.device_class = device_class
+        self.is_camera = device_class.name == ESP32CAM.name
         self.name = name
         self.profile = profile
         self._random = random
@@ -128,11 +132,6 @@ class VirtualDevice:
             height=HEIGHT,
             timestamp=round((now - self._started) * 1000),
         )
-
-    @property
-    def is_camera(self) -> bool:
-        """Whether it sends pictures instead of telemetry."""
-        return self.device_class.name == ESP32CAM.name
 
     @property
     def sends_pictures(self) -> bool:
