@@ -48,7 +48,7 @@ def measure_fleet(core: int, scale: Scale) -> Result:
         for (way, name), figure in figures.items()
     ]
     title = (
-        f"Fleet: µs of CPU of `wsdev connect` per acknowledged message, {scale.fleet_devices}"
+        f"Fleet: µs of CPU of its own process per acknowledged message, {scale.fleet_devices}"
         " devices"
     )
     table = Table(title, ["gateway", "`--rate`", "median (range)", "acknowledged a second"], rows)
