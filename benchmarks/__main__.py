@@ -15,6 +15,7 @@ from typing import Any, Final
 from benchmarks import document
 from benchmarks.command_delay import measure_commands
 from benchmarks.figures import Result, table_of_targets
+from benchmarks.fleet_cost import measure_fleet
 from benchmarks.handshake_cost import measure_handshakes
 from benchmarks.idle_cost import measure_idle
 from benchmarks.journal_cost import measure_journal
@@ -34,6 +35,7 @@ MEASURES: Final[dict[str, Callable[[int, Scale], Result]]] = {
     "commands": measure_commands,
     "journal": measure_journal,
     "retention": measure_retention,
+    "fleet": measure_fleet,
 }
 
 

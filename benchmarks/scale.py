@@ -26,6 +26,9 @@ class Scale:
     command_load: int = _number(5_000, "messages a second beside the commands")
     journal_rate: int = _number(20_000, "messages a second into the journal")
     old_rows: int = _number(500_000, "in the journal when it shrinks")
+    fleet_devices: int = _number(1_000, "of a fleet whose own cost is measured")
+    fleet_seconds: int = _number(3, "for which that fleet is watched in a round")
+    fleet_rate: int = _number(25, "messages a second of each of its devices")
 
     def quick(self) -> Scale:
         """A tenth or so of it: whether all works, not what it costs."""
@@ -38,4 +41,6 @@ class Scale:
             handshakes=100,
             commands=50,
             old_rows=50_000,
+            fleet_devices=100,
+            fleet_seconds=1,
         )

@@ -14,10 +14,11 @@ from fake_gateways import be_ssh, closed_port, serving
 from harness import PATIENCE, RunningGateway, running_gateway
 
 from wsdev.data_files import Seconds
-from wsdev.device_profile import PLAIN, PROFILES, DeviceProfile, Keepalive, Reconnect
+from wsdev.device_profile import PLAIN, PROFILES, DeviceProfile, Keepalive, Reconnect, Saying
 from wsdev.errors import NameNotFound
 from wsdev.fleet import Fleet, Plan, Share, resolve
 from wsdev.protocol import BUILTIN_CLASSES
+from wsdev.records import PICTURE
 from wsdev.urls import GatewayAddress
 from wsdev.weather import FAIR, Trouble, Weather, What
 
@@ -107,6 +108,19 @@ async def test_one_after_the_other_at_any_speed(tmp_path: Path) -> None:
             assert fleet.figures.unacked <= 10
         assert fleet.figures.unacked == 0
         check_all_is_there(gateway, fleet)
+
+
+async def test_class_of_any_name_sends_the_pictures_of_its_profile(tmp_path: Path) -> None:
+    looks = Saying({"type": "frame", "size": "$size"}, with_picture=True)
+    async with running_gateway(tmp_path) as gateway:
+        plan = plan_for(gateway.port, share(gateway, "pico", 2, habits(says=(looks,))))
+        async with running(plan) as fleet:
+            await until(lambda: fleet.figures.unasked > 4)
+        await until(gateway.is_at_ease)
+        assert fleet.figures.errors == 0
+        assert recorded(gateway, f"SELECT count(*) > 4 FROM messages WHERE kind = {PICTURE}") == [
+            (1,)
+        ]
 
 
 async def test_duration_ends_the_run_by_itself(tmp_path: Path) -> None:

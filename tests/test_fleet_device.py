@@ -6,11 +6,12 @@ from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 import pytest
+from msgspec.structs import replace
 from session_pair import FakeClock
 
 from wsdev.codes import CloseCode
 from wsdev.data_files import Seconds
-from wsdev.device_profile import PLAIN, PROFILES, DeviceProfile, Reconnect, Upgrade
+from wsdev.device_profile import PLAIN, PROFILES, DeviceProfile, Reconnect, Saying, Upgrade
 from wsdev.device_session import DeviceSession
 from wsdev.events import (
     BadMessageReceived,
@@ -280,6 +281,34 @@ def test_one_after_the_other_goes_on_with_each_ack() -> None:
     assert not unacked(device)
     device.link_lost()
     assert fleet.departed == [device]
+
+
+def test_one_after_the_other_says_the_profiles_words_that_have_no_time() -> None:
+    often = Saying({"type": "status", "id": "$id", "data": "often"})
+    seldom = Saying({"type": "log", "id": "$id", "message": "seldom"}, every=Seconds(60))
+    fleet = StubFleet(interval=0.0)
+    device = device_of(fleet, replace(PLAIN, says=(often, seldom)))
+    let_in(device)
+    fleet.pass_time(61)  # seldom was said once, in between
+    first, second = unacked(device)
+    hear(device, Ack(second))
+    assert unacked(device) == [first]
+    hear(device, Ack(first))
+    assert [b'"often"' in text for _, text in device._unacked.values()] == [True]
+    assert fleet.figures.sent == 3
+
+
+def test_one_after_the_other_goes_on_when_all_is_acked_that_was_sent_again() -> None:
+    fleet = StubFleet(interval=0.0)
+    device = device_of(fleet)
+    let_in(device)
+    (message_id,) = unacked(device)
+    device.link_lost()
+    fleet.pass_time(2)
+    let_in(device)
+    assert unacked(device) == [message_id]
+    hear(device, Ack(message_id))
+    assert len(unacked(device)) == 1
 
 
 def test_device_between_two_links_leaves_at_once() -> None:

@@ -122,6 +122,26 @@ def test_option_that_cannot_be_meant_is_told(gateway: GatewayProcess, options: l
     assert lines[1].startswith("  try: ")
 
 
+@pytest.mark.parametrize(
+    ("flag", "value"),
+    [("--ramp", "500/s"), ("--rate", "max"), ("--payload-size", "1KB"), ("--seed", "7")],
+)
+def test_option_of_a_fleet_is_not_for_a_single_device(flag: str, value: str) -> None:
+    lines = fails(ExitCode.USAGE, "connect", flag, value)
+    assert lines == [
+        f"wsdev: {flag} is for a fleet, and this is a visit",
+        "  try: add --count, or leave it out",
+    ]
+
+
+@pytest.mark.parametrize("options", [["--stay"], ["--interval", "5s"], ["-n", "5"]], ids=" ".join)
+@pytest.mark.parametrize("fleet", [["--count", "2"], ["--weather", "fair"]], ids=" ".join)
+def test_option_of_a_single_device_is_not_for_a_fleet(fleet: list[str], options: list[str]) -> None:
+    lines = fails(ExitCode.USAGE, "connect", *fleet, *options)
+    assert lines[0].endswith(", and this is a fleet")
+    assert lines[1].endswith("leave it out")
+
+
 def test_class_without_a_token_is_told(gateway: GatewayProcess) -> None:
     fails(ExitCode.NOT_ALLOWED, *fleet(gateway, "--count", "2", "--device", "toaster"))
 

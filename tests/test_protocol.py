@@ -30,6 +30,7 @@ from wsdev.protocol import (
     Connect,
     Connection,
     ConnectionAck,
+    DeviceClass,
     DeviceMessage,
     ErrorMessage,
     Frame,
@@ -43,6 +44,7 @@ from wsdev.protocol import (
     Telemetry,
     Test,
     Unknown,
+    class_of,
     clean_name,
     decode_from_device,
     decode_from_gateway,
@@ -94,6 +96,13 @@ def test_a_word_in_small_letters_can_be_a_class(name: str) -> None:
 )
 def test_what_would_not_fit_a_path_or_a_token_is_no_class(name: str) -> None:
     assert not is_class_name(name)
+    with pytest.raises(ValueError, match="1 to 24"):
+        class_of(name)
+
+
+def test_class_is_the_built_in_one_of_its_name_or_as_classes_are_by_default() -> None:
+    assert class_of("esp32cam") is ESP32CAM
+    assert class_of("sensor") == DeviceClass("sensor")
 
 
 @pytest.mark.parametrize(

@@ -90,9 +90,38 @@ def test_session_that_was_recorded_replays_without_a_difference(
         for where in (gateway, other):
             done = wsdev("replay", str(file), *at(where), "--speed", "max")
             assert done.returncode == 0, done.stdout + done.stderr
-            assert "6 of 6 answers as recorded" in done.stdout
+            assert "7 of 7 answers as recorded" in done.stdout
     token = gateway.tokens[device_class]
     assert token not in file.read_text()
+
+
+def test_recording_from_a_pipe_is_played_with_fresh_ids(
+    gateway: GatewayProcess, state: Path
+) -> None:
+    text = file_of(
+        said(type="connect", device="piped"),
+        heard(type="connection_ack", device="piped"),
+        said(type="status", data=0, id=1),
+        heard(type="ack", id=1),
+        OPEN,
+        header={**HEADER, "device": "piped"},
+    )
+    replay = ["replay", "-", *at(gateway), "--speed", "max", "--fresh-ids"]
+    for _ in range(2):
+        done = wsdev(*replay, stdin=text)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert done.stdout.startswith("standard input: piped (pico)")
+        assert "as fast as it goes, with fresh ids" in done.stdout
+    shown = wsdev("logs", "--device", "piped", "--json", "--state", str(state)).stdout
+    recorded = [json.loads(line) for line in shown.splitlines() if '"status"' in line]
+    assert len({entry["id"] for entry in recorded}) == len(recorded) == 2
+
+
+def test_pipe_that_gives_no_recording_is_told() -> None:
+    done = wsdev("replay", "-", stdin="hello\n")
+    assert done.returncode == ExitCode.RECORDING
+    assert done.stderr.startswith("wsdev: standard input is no recording")
+    fails(ExitCode.USAGE, "replay", "-", "--token-file", "-")
 
 
 def test_answers_that_differ_are_listed_and_end_with_33(gateway: GatewayProcess) -> None:

@@ -94,6 +94,30 @@ async def test_recording_replays_again_at_the_gateway_that_knows_its_ids(folder:
             assert [one.kind for one in found.differences] == ["connection_ack"]  # not in it
 
 
+async def test_fresh_ids_are_recorded_again_at_the_gateway_that_knows_the_old_ones(
+    folder: Path,
+) -> None:
+    ids = [7, "a", "x" * 128, 2**62]
+    lines = [said(type="status", data=0, id=one) for one in [*ids, 7]]  # 7 is sent again
+    answers = [heard(type="ack", id=one) for one in [*ids, 7]]
+    theirs = said(type="ack", id="command", status="success")
+    async with running_gateway(folder) as gateway:
+        for _ in range(2):
+            manner = Manner(None, fresh_ids=True)
+            found = await play(
+                gateway, HELLO, WELCOME, *lines, *answers, theirs, DONE, manner=manner
+            )
+            assert (found.matched, found.differences) == (6, [])
+    with JournalReader(gateway.folder) as reader:
+        entries = [entry for page in reader.entries(Wanted()) for entry in page.entries]
+    messages = [entry for entry in entries if isinstance(entry, MessageEntry)]
+    fresh = [entry.id for entry in messages if entry.event == "status"]
+    assert len(fresh) == len(set(fresh)) == 2 * len(ids)
+    assert not set(fresh) & set(map(str, ids))
+    acks = [entry.body or "" for entry in messages if entry.event == "ack"]
+    assert ['"id":"command"' in body for body in acks] == [True, True]
+
+
 async def test_messages_come_in_the_order_of_the_lines_at_their_times(folder: Path) -> None:
     async with running_gateway(folder) as gateway:
         lines = [said(t / 1000, type="status", data=t, id=t) for t in (0, 20, 10, 40)]

@@ -39,7 +39,7 @@ class DeviceSession(Session):
         profile: Whose habits it has.
     """
 
-    __slots__ = ("_profile", "_upgrade", "device_class")
+    __slots__ = ("_fragment_above", "_upgrade", "device_class")
 
     def __init__(
         self,
@@ -53,7 +53,7 @@ class DeviceSession(Session):
     ) -> None:
         super().__init__(policy, now)
         self.device_class = device_class
-        self._profile = profile
+        self._fragment_above = profile.frames.fragment_above
         uri = parse_uri(url)
         habits = profile.upgrade
         self._upgrade: ClientProtocol | None = ClientProtocol(
@@ -130,23 +130,22 @@ class DeviceSession(Session):
 
     def send_text(self, text: bytes) -> None:
         """Send UTF-8 text, in fragments if the profile has it so; nothing happens unless open."""
-        if not self._send_fragments(Opcode.TEXT, text):
+        if self._fragment_above and len(text) > self._fragment_above:
+            self._send_fragments(Opcode.TEXT, text)
+        else:
             super().send_text(text)
 
     def send_binary(self, data: bytes) -> None:
         """Send binary data, in fragments if the profile has it so; nothing unless open."""
-        if not self._send_fragments(Opcode.BINARY, data):
+        if self._fragment_above and len(data) > self._fragment_above:
+            self._send_fragments(Opcode.BINARY, data)
+        else:
             super().send_binary(data)
 
-    def _send_fragments(self, opcode: Opcode, data: bytes) -> bool:
-        """Send a message as several frames; False if one is enough."""
-        most = self._profile.frames.fragment_above
-        if not most or len(data) <= most:
-            return False
+    def _send_fragments(self, opcode: Opcode, data: bytes) -> None:
         if self._may_send:
             self.messages_sent += 1
-            self._out += self._frames().fragments(opcode, data, most)
-        return True
+            self._out += self._frames().fragments(opcode, data, self._fragment_above)
 
     def acknowledge(
         self, *, command_id: str | None, command_type: str | None, detail: Any = None

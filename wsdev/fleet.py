@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from wsdev.client import DEFAULT_PATIENCE
+from wsdev.client import DEFAULT_PATIENCE, connect_tcp
 from wsdev.device_profile import PLAIN, DeviceProfile
 from wsdev.device_session import DeviceSession
 from wsdev.failures import path_error
@@ -125,9 +125,9 @@ class Fleet:
 
     async def run(self) -> None:
         """Let them come, live, and leave; leaves nothing open, also when cancelled."""
-        if any(share.device_class.name == "esp32cam" for share in self.plan.shares):
-            self._pictures = await asyncio.to_thread(_make_pictures, self.plan.payload)
         self._devices = self._make_devices()
+        if any(device.virtual.sends_pictures for device in self._devices):
+            self._pictures = await asyncio.to_thread(_make_pictures, self.plan.payload)
         self._present = set(self._devices)
         started = self.now()
         for position, device in enumerate(self._devices):
@@ -257,7 +257,7 @@ class Fleet:
         try:
             async with self._door:
                 async with asyncio.timeout(self.plan.patience):
-                    sock = await self._open_socket(device.number)
+                    sock = await connect_tcp(self._info, self._source(device.number))
                     await self._loop.create_connection(
                         lambda: link,
                         sock=sock,
@@ -270,20 +270,9 @@ class Fleet:
             device.link_lost()
             raise
 
-    async def _open_socket(self, number: int) -> socket.socket:
-        family, kind, protocol, _, where = self._info
-        sock = socket.socket(family, kind, protocol)
-        try:
-            sock.setblocking(False)
-            if self.plan.sources:
-                # The port is chosen when the other end is known: one may serve several (ip(7)).
-                sock.setsockopt(socket.IPPROTO_IP, _IP_BIND_ADDRESS_NO_PORT, 1)
-                sock.bind((self.plan.sources[number % len(self.plan.sources)], 0))
-            await self._loop.sock_connect(sock, where)
-        except BaseException:
-            sock.close()
-            raise
-        return sock
+    def _source(self, number: int) -> str | None:
+        sources = self.plan.sources
+        return sources[number % len(sources)] if sources else None
 
     def _await_storm(self, trouble: Trouble, forecast: Forecast) -> None:
         def come_true() -> None:
@@ -311,9 +300,6 @@ class Fleet:
                 if link is not None and link.is_due(now):
                     link.sweep(now)
         self._timer = self._loop.call_later(TURN, self._tick)
-
-
-_IP_BIND_ADDRESS_NO_PORT: Final = 24
 
 
 class _Nobody:

@@ -93,6 +93,8 @@ class FleetDevice:
         self._policy = policy
         self._forecast = forecast
         self._profile: DeviceProfile = virtual.profile
+        self._says = virtual.profile.says or (TELEMETRY,)
+        self._says_at_acks = tuple(saying for saying in self._says if not saying.every)
         self._session: DeviceSession | None = None
         self._unacked: dict[MessageId, tuple[float, bytes]] = {}
         self._links = 0
@@ -117,7 +119,7 @@ class FleetDevice:
     def start(self) -> None:
         """Come for the first time; from now on speak, and be in the weather."""
         self.come()
-        for saying in self._profile.says or (TELEMETRY,):
+        for saying in self._says:
             if interval := saying.every or self._fleet.interval:
                 self._speak_at(self._fleet.now() + interval * self._forecast.jitter(), saying)
         for trouble in self._fleet.weather.trouble:
@@ -254,8 +256,7 @@ class FleetDevice:
             if said is not None:
                 figures.acked += 1
                 figures.round_trips.add(self._fleet.now() - said[0])
-                if not self._fleet.interval and not self._fleet.is_ending:
-                    self._say(TELEMETRY)
+                self._say_next()
         elif isinstance(message, ConnectionAck):
             self._welcomed()
         elif isinstance(message, ErrorMessage):
@@ -278,8 +279,7 @@ class FleetDevice:
         for message_id, (_, text) in self._unacked.items():
             self._unacked[message_id] = (now, text)
             self._session.send_text(text)
-        if not self._fleet.interval and not self._unacked and not self._profile.says:
-            self._say(TELEMETRY)
+        self._say_next()
 
     def _speak_at(self, when: float, saying: Saying) -> None:
         """Say it at that time, and again after its interval."""
@@ -296,6 +296,13 @@ class FleetDevice:
             self._speak_at(max(when + interval, self._fleet.now()), saying)
 
         self._fleet.at(when, speak)
+
+    def _say_next(self) -> None:
+        """Without an interval: what has none of its own, once all before is acknowledged."""
+        if self._fleet.interval or self._fleet.is_ending or self._unacked:
+            return
+        for saying in self._says_at_acks:
+            self._say(saying)
 
     def _say(self, saying: Saying) -> None:
         session, now = self._session, self._fleet.now()

@@ -14,12 +14,11 @@ from wsdev import __version__
 from wsdev.codes import CloseCode
 from wsdev.journal_entries import Entry, MessageEntry, SessionEntry, iso
 from wsdev.protocol import (
-    BUILTIN_CLASSES,
     Ack,
     BadMessage,
-    DeviceClass,
     Ping,
     Pong,
+    class_of,
     decode_from_device,
     decode_from_gateway,
     encode,
@@ -180,9 +179,7 @@ class Recorder:
     def _cause(self, code: int | None, t: float) -> Message | None:
         """A message for which the gateway closes again with ``code``, if there can be one."""
         if code == CloseCode.TOO_BIG:
-            device_class = self.tally.device_class
-            known = BUILTIN_CLASSES.get(device_class, DeviceClass(device_class))
-            size = (self._largest or known.max_message) + 1
+            size = (self._largest or class_of(self.tally.device_class).max_message) + 1
             if size <= MAX_MESSAGE:
                 return Message(t, "in", "binary", size=size, note=_STAND_IN)
         if code == CloseCode.INVALID_DATA:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import secrets
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -22,6 +24,7 @@ from wsdev.events import (
 )
 from wsdev.failures import closed_error
 from wsdev.limits import Limits
+from wsdev.protocol import MAX_ID_LENGTH
 from wsdev.recording_format import HELLOS, End, Header, Message, Numbered, Outline
 from wsdev.replay_check import Comparison, Difference
 from wsdev.session import SessionPolicy
@@ -46,10 +49,12 @@ class Manner:
     Attributes:
         speed: How many times as fast as it was; None for as fast as it goes.
         name: Another name for the device; None for its own.
+        fresh_ids: Whether messages get other ids, so that a gateway that knows them records them.
     """
 
     speed: float | None = 1.0
     name: str | None = None
+    fresh_ids: bool = False
 
 
 @dataclass(slots=True)
@@ -127,7 +132,8 @@ class _Player:
         self._manner = manner
         self._patience = patience
         self._found = found
-        self._check = Comparison(any_name=manner.name is not None)
+        self._new_id = _FreshIds(secrets.randbits(48)).of if manner.fresh_ids else _same
+        self._check = Comparison(any_name=manner.name is not None, new_id=self._new_id)
         self._now = asyncio.get_running_loop().time
         self._started = self._now()
         self._closed: Closed | None = None
@@ -167,8 +173,8 @@ class _Player:
         if data is None:
             data = self._make(message)
             self._found.made += 1
-        elif self._manner.name is not None and message.kind in HELLOS:
-            data = _renamed(data, self._manner.name)
+        else:
+            data = self._adapted(message, data)
         if self._unproven >= PROVE_AFTER or self._unproven_bytes >= PROVE_AFTER_BYTES:
             await self._prove()
             if self._closed is not None:
@@ -182,6 +188,15 @@ class _Player:
         self._found.sent += 1
         self._unproven += 1
         self._unproven_bytes += len(data)
+
+    def _adapted(self, message: Message, data: bytes) -> bytes:
+        """What was said, under the name and with the ids of this replay."""
+        manner = self._manner
+        if manner.name is not None and message.kind in HELLOS:
+            data = _changed(data, "device", lambda _: manner.name)
+        if manner.fresh_ids and message.kind not in _KEEPS_ITS_ID:
+            data = _changed(data, "id", self._new_id)
+        return data
 
     def _make(self, message: Message) -> bytes:
         from wsdev.pictures import make_picture_of_size  # noqa: PLC0415  (loads Pillow)
@@ -287,12 +302,42 @@ class _Player:
             self._connection.link.close(CloseCode.NORMAL if code is None else code, end.reason)
 
 
-def _renamed(hello: bytes, name: str) -> bytes:
-    """A hello under another name; one that says no name, or is no JSON object, stays as it is."""
+_KEEPS_ITS_ID: Final = frozenset({"ack", "bad", "picture", "binary"})
+"""Kinds of messages whose id, if any, is a command's, or is not to be read."""
+
+
+class _FreshIds:
+    """Ids that are others in each replay; what was sent again is sent again with the same.
+
+    Args:
+        salt: 48 bits. With more, a number could become one that JSON's readers round (2**53).
+    """
+
+    def __init__(self, salt: int) -> None:
+        self._salt = salt
+
+    def of(self, recorded: Any) -> Any:
+        """The id in the place of that one; what can be no id stays."""
+        if type(recorded) is int:
+            return recorded ^ self._salt
+        if type(recorded) is not str:
+            return recorded
+        fresh = f"{self._salt:012x}-{recorded}"
+        if len(fresh) <= MAX_ID_LENGTH:
+            return fresh
+        return f"{self._salt:012x}-{hashlib.sha256(recorded.encode()).hexdigest()}"
+
+
+def _same(recorded: Any) -> Any:
+    return recorded
+
+
+def _changed(text: bytes, field: str, change: Callable[[Any], Any]) -> bytes:
+    """A JSON object with another value in that field; without the field it stays, as all else."""
     try:
-        fields = msgspec.json.decode(hello)
+        fields = msgspec.json.decode(text)
     except (msgspec.MsgspecError, UnicodeError, RecursionError):
-        return hello
-    if not isinstance(fields, dict) or "device" not in fields:
-        return hello
-    return msgspec.json.encode({**fields, "device": name})
+        return text
+    if not isinstance(fields, dict) or field not in fields:
+        return text
+    return msgspec.json.encode({**fields, field: change(fields[field])})

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from wsdev import __version__, logs
+from wsdev import __version__, event_loop, logs
 from wsdev.errors import UsageError
 from wsdev.hub import Hub
 from wsdev.interfaces import is_public, listen, own_addresses, reachable_urls
@@ -105,8 +105,7 @@ def run(settings: ServeSettings, echo: Echo, recording: Recording = recording) -
         if book.is_new and settings.public_tokens == "window":
             book.open_window(FIRST_WINDOW)
         parts = Parts(book, journal, metrics)
-        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-            runner.run(_serve(settings, parts, sockets, tls, echo))
+        event_loop.run(_serve(settings, parts, sockets, tls, echo))
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,14 +123,6 @@ def _tls(settings: ServeSettings) -> ssl.SSLContext | None:
             raise UsageError("--tls-key is given without --tls-cert", "give both")
         return None
     return make_tls_context(settings.tls_cert, settings.tls_key)
-
-
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    try:
-        import uvloop  # noqa: PLC0415  (not on every platform)
-    except ImportError:
-        return None
-    return uvloop.new_event_loop
 
 
 def log_loop_fault(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from wsdev.limits import Limits
-from wsdev.protocol import BUILTIN_CLASSES, HARD_MAX_TEXT_TO_DEVICE, DeviceClass, is_class_name
+from wsdev.protocol import HARD_MAX_TEXT_TO_DEVICE, DeviceClass, class_of
 from wsdev.records import PicturesKept
 
 IPNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -173,9 +173,7 @@ def one_of(*choices: str) -> Callable[[str], str]:
 def parse_device_class(text: str) -> DeviceClass:
     """``name`` or ``name,max_message=65536,ping_payload=0,reset_on_drain=yes``."""
     name, *options = text.split(",")
-    if not is_class_name(name):
-        raise ValueError("a class is 1 to 24 of a-z, 0-9, _ and -, for example sensor")
-    device_class = BUILTIN_CLASSES.get(name, DeviceClass(name))
+    device_class = class_of(name)
     for option in options:
         key, _, value = option.partition("=")
         if key == "max_message" and value.isdecimal() and int(value) > 0:

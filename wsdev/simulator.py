@@ -33,6 +33,9 @@ class VirtualDevice:
         profile: Whose words it uses.
         padding: Bytes of filler in what it measures.
         clock_error: Seconds by which its clock is off.
+
+    Attributes:
+        is_camera: Whether it sends pictures instead of telemetry.
     """
 
     def __init__(
@@ -47,6 +50,7 @@ class VirtualDevice:
         clock_error: float = 0.0,
     ) -> None:
         self.device_class = device_class
+        self.is_camera = device_class.name == ESP32CAM.name
         self.name = name
         self.profile = profile
         self._random = random
@@ -98,8 +102,9 @@ class VirtualDevice:
         self._sequence += 1
         uptime = now - self._started
         data: dict[str, Any] = {
-            "temperature_c": round(24 + 3 * math.sin(uptime / 60) + self._random(), 2),
-            "rssi_dbm": round(-55 - 10 * self._random()),
+            # Cut to what a sensor tells: round() to a digit takes as long as all else here.
+            "temperature_c": int(2400 + 300 * math.sin(uptime / 60) + 100 * self._random()) / 100,
+            "rssi_dbm": -55 - int(10 * self._random()),
             **self._servos,
         }
         if padding or self._padding:
@@ -133,9 +138,9 @@ class VirtualDevice:
         )
 
     @property
-    def is_camera(self) -> bool:
-        """Whether it sends pictures instead of telemetry."""
-        return self.device_class.name == ESP32CAM.name
+    def sends_pictures(self) -> bool:
+        """Whether there are pictures among what it says of itself."""
+        return self.is_camera or any(saying.with_picture for saying in self.profile.says)
 
     def obey(
         self, message: DeviceMessage | GatewayMessage, session: DeviceSession, now: float

@@ -138,12 +138,11 @@ class Wire:
         """A message in frames of at most ``most`` bytes (RFC 6455 section 5.4)."""
         library = self._library
         extensions = [] if library is None else library.extensions
-        starts = range(0, len(payload), most)
-        frames = [
-            Frame(Opcode.CONT, payload[at : at + most], at + most >= len(payload)) for at in starts
-        ]
-        frames[0].opcode = opcode
         mask = self._side is CLIENT
+        frames = [
+            Frame(Opcode.CONT if at else opcode, payload[at : at + most], at + most >= len(payload))
+            for at in range(0, len(payload), most)
+        ]
         return [frame.serialize(mask=mask, extensions=extensions) for frame in frames]
 
     def close(self, code: int, reason: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
@@ -17,6 +17,14 @@ from wsdev.commands.options import (
     TokenOption,
     UrlOption,
 )
+from wsdev.errors import UsageError
+
+_ONLY_IN: Final = {
+    "a visit": ("messages", "max_rtt", "max_loss", "watch", "junit", "report"),
+    "a device that stays": ("stay", "interval"),
+    "a fleet": ("ramp", "rate", "payload_size", "seed"),
+}
+"""Options that mean nothing in another manner. Those of a fleet that are not here make one."""
 
 app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False, add_completion=False)
 
@@ -27,6 +35,7 @@ EXIT_CODES = """Exit codes: 0 fine, 2 usage, 10 name, 11 refused, 12 no answer o
 
 @app.command(epilog=EXIT_CODES)
 def connect(
+    ctx: typer.Context,
     device: Annotated[
         str | None,
         typer.Option(metavar="CLASS", help="Device class: pico, esp32cam or one of the gateway's."),
@@ -133,7 +142,11 @@ def connect(
     from wsdev.commands import visiting  # noqa: PLC0415
 
     given_token = visiting.find_token(token, token_file)
-    if count is not None or mix or profile or weather or fail_if or (duration and not watch):
+    is_fleet = bool(
+        count is not None or mix or profile or weather or fail_if or (duration and not watch)
+    )
+    _check_manner(ctx, "a fleet" if is_fleet else "a device that stays" if stay else "a visit")
+    if is_fleet:
         from wsdev.commands import fleets  # noqa: PLC0415
 
         order = fleets.Order(
@@ -163,3 +176,20 @@ def connect(
         watch=watch, duration=duration, as_json=as_json, quiet=quiet,
     )  # fmt: skip
     raise typer.Exit(asyncio.run(probing.probe_as_wished(target, wishes)))
+
+
+def _check_manner(ctx: typer.Context, manner: str) -> None:
+    """Refuse options that would not be looked at.
+
+    Raises:
+        UsageError: one was given.
+    """
+    remedies = {"interval": "add --stay", **dict.fromkeys(_ONLY_IN["a fleet"], "add --count")}
+    for other, names in _ONLY_IN.items():
+        for name in names if other != manner else ():
+            source = ctx.get_parameter_source(name)
+            if source is not None and source.name == "COMMANDLINE":
+                raise UsageError(
+                    f"--{name.replace('_', '-')} is for {other}, and this is {manner}",
+                    f"{remedies[name]}, or leave it out" if name in remedies else "leave it out",
+                )

@@ -12,15 +12,15 @@ from pathlib import Path
 
 import msgspec
 
-from wsdev import client
+from wsdev import client, event_loop
 from wsdev.commands import fleet_views
-from wsdev.commands.visiting import seconds
-from wsdev.device_profile import PLAIN, PROFILES, DeviceProfile
+from wsdev.commands.visiting import find_class, seconds
+from wsdev.device_profile import PLAIN, PROFILES
 from wsdev.errors import ExitCode, ThresholdCrossed, UsageError
 from wsdev.failures import no_token_error
 from wsdev.fleet import Fleet, Plan, Share, resolve
 from wsdev.fleet_room import local_ports, make_room, source_addresses
-from wsdev.protocol import BUILTIN_CLASSES, DeviceClass, clean_name, is_class_name
+from wsdev.protocol import clean_name, is_class_name
 from wsdev.setting_values import parse_rate, parse_size
 from wsdev.thresholds import Threshold, parse_threshold
 from wsdev.urls import GatewayAddress, parse_gateway_address
@@ -59,9 +59,7 @@ def run(order: Order, *, as_json: bool, quiet: bool) -> None:
         WsdevError: no device ever got in; what most of them met.
     """
     thresholds = [_threshold(text) for text in order.fail_if]
-    import uvloop  # noqa: PLC0415  (a fleet needs its speed)
-
-    uvloop.run(_run(order, thresholds, as_json=as_json, quiet=quiet))
+    event_loop.run(_run(order, thresholds, as_json=as_json, quiet=quiet))
 
 
 async def _run(order: Order, thresholds: list[Threshold], *, as_json: bool, quiet: bool) -> None:
@@ -177,19 +175,17 @@ def _shares(order: Order, address: GatewayAddress) -> list[Share]:
             for profile in profiles or [PLAIN]
         ]
         parts = _divide(order.count, [1.0] * len(kinds))
-        return [_share(name, n, p) for (name, p), n in zip(kinds, parts, strict=True) if n]
+        return [
+            Share(find_class(name), n, p) for (name, p), n in zip(kinds, parts, strict=True) if n
+        ]
     if order.device or len(profiles) > 1:
         raise UsageError("--mix names the classes already", "leave --device or --profile out")
     weights = _mix(order.mix)
     parts = _divide(order.count, list(weights.values()))
     profile = profiles[0] if profiles else PLAIN
-    return [_share(name, n, profile) for name, n in zip(weights, parts, strict=True) if n]
-
-
-def _share(class_name: str, count: int, profile: DeviceProfile) -> Share:
-    if not is_class_name(class_name):
-        raise UsageError(f"{class_name!r} is no device class", "use pico or esp32cam")
-    return Share(BUILTIN_CLASSES.get(class_name, DeviceClass(class_name)), count, profile)
+    return [
+        Share(find_class(name), n, profile) for name, n in zip(weights, parts, strict=True) if n
+    ]
 
 
 def _mix(text: str) -> dict[str, float]:

@@ -17,6 +17,7 @@ from wsdev.commands.options import (
     TokenOption,
     UrlOption,
 )
+from wsdev.errors import UsageError
 
 app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False, add_completion=False)
 
@@ -27,7 +28,7 @@ def replay(
         Path,
         typer.Argument(
             metavar="FILE",
-            help="A recording, made by wsdev record.",
+            help="A recording, made by wsdev record; - for stdin.",
             readable=False,  # found out when it is read, and told as our own error
         ),
     ],
@@ -44,6 +45,10 @@ def replay(
         str | None,
         typer.Option(metavar="NAME", help="Device name to use. [default: the recorded one]"),
     ] = None,
+    fresh_ids: Annotated[
+        bool,
+        typer.Option("--fresh-ids", help="Give messages new ids: a gateway records them again."),
+    ] = False,
     timeout: DurationOption = "10s",
     cacert: TlsCaOption = None,
     insecure: TlsInsecureOption = False,
@@ -58,7 +63,11 @@ def replay(
     """
     from wsdev.commands import replaying, visiting  # noqa: PLC0415
 
-    manner = replaying.make_manner(speed, name)
+    if str(file) == str(token_file) == "-":
+        raise UsageError(
+            "stdin cannot give both the recording and the token", "give the token in WSDEV_TOKEN"
+        )
+    manner = replaying.make_manner(speed, name, fresh_ids=fresh_ids)
     with replaying.open_recording(file) as recording:
         target = visiting.make_target(
             url=url,

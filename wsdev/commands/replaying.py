@@ -6,8 +6,10 @@ import asyncio
 import contextlib
 import math
 import os
+import shutil
 import stat
 import sys
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,7 +40,7 @@ _KIND_WIDTH: Final = 16
 _TEXT_SHOWN: Final = 100
 
 
-def make_manner(speed: str, name: str | None) -> Manner:
+def make_manner(speed: str, name: str | None, *, fresh_ids: bool) -> Manner:
     """How to play, as the options say.
 
     Raises:
@@ -47,14 +49,14 @@ def make_manner(speed: str, name: str | None) -> Manner:
     if name is not None and not clean_name(name):
         raise UsageError(f"--name: {name!r} is no device name", "use letters, digits, . _ and -")
     if speed.strip().lower() == "max":
-        return Manner(None, name)
+        return Manner(None, name, fresh_ids)
     try:
         factor = float(speed)
     except ValueError:
         factor = math.nan
     if not 0 < factor < math.inf:
         raise UsageError(f"--speed: {speed!r} is no factor", "for example 10, 0.5 or max")
-    return Manner(factor, name)
+    return Manner(factor, name, fresh_ids)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,12 +81,16 @@ class Recording:
 def open_recording(path: Path) -> Iterator[Recording]:
     """A recording, read once to its end: it must not turn out damaged when half of it is played.
 
+    Args:
+        path: A file; ``-`` is standard input.
+
     Raises:
         RecordingError: it cannot be read, or is none.
     """
-    name = printable(str(path))
+    is_piped = str(path) == "-"
+    name = "standard input" if is_piped else printable(str(path))
     try:
-        stream = open(path, "rb")  # noqa: SIM115
+        stream = _kept(sys.stdin.buffer) if is_piped else open(path, "rb")  # noqa: SIM115
     except OSError as exc:
         missing = isinstance(exc, FileNotFoundError)
         raise RecordingError(
@@ -95,9 +101,19 @@ def open_recording(path: Path) -> Iterator[Recording]:
     with stream:
         if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
             raise RecordingError(
-                f"{name} is no regular file", "write the recording to one", code="unreadable"
+                f"{name} is no regular file",
+                "write the recording to one, or pipe it into: wsdev replay -",
+                code="unreadable",
             )
         yield Recording(name, stream, outline(read_lines(stream, name)))
+
+
+def _kept(pipe: BinaryIO) -> BinaryIO:
+    """All that a pipe gives, in a file without a name: a recording is read twice."""
+    file = tempfile.TemporaryFile()  # noqa: SIM115
+    shutil.copyfileobj(pipe, file)
+    file.seek(0)
+    return file
 
 
 def run(
@@ -174,12 +190,13 @@ def _print_head(
     speed = "as fast as it goes"
     if manner.speed is not None:
         speed = "at its own speed" if manner.speed == 1 else f"{manner.speed:g} times as fast"
+    ids = ", with fresh ids" if manner.fresh_ids else ""
     messages = amounts.counted(about.sent + about.cut, "message")
     answers = amounts.counted(_answers(about), "answer")
     took = amounts.duration(about.end.t)
     for text in [
         f"recorded  {printable(header.started) or 'by hand'}{by}: {messages}, {answers}, {took}",
-        f"replayed  to {where} as {target.name}, {speed}",
+        f"replayed  to {where} as {target.name}, {speed}{ids}",
         *_cautions(about),
     ]:
         console.print(f"  {text}", soft_wrap=True)

@@ -15,7 +15,7 @@ from rich.text import Text
 
 from wsdev import client, staying
 from wsdev.errors import UsageError, WsdevError
-from wsdev.protocol import BUILTIN_CLASSES, DeviceClass, clean_name, is_class_name
+from wsdev.protocol import DeviceClass, class_of, clean_name
 from wsdev.setting_values import parse_duration
 from wsdev.target import Target
 from wsdev.urls import parse_gateway_address
@@ -62,6 +62,18 @@ def find_token(token: str | None, token_file: Path | None) -> str | None:
     return token
 
 
+def find_class(name: str) -> DeviceClass:
+    """The device class that --device names.
+
+    Raises:
+        UsageError: none can have that name.
+    """
+    try:
+        return class_of(name)
+    except ValueError:
+        raise UsageError(f"--device {name!r} is no device class", "use pico or esp32cam") from None
+
+
 def make_target(
     *,
     url: str,
@@ -79,12 +91,9 @@ def make_target(
         CertificateError: ``--cacert`` cannot be used.
     """
     address = parse_gateway_address(url)
-    class_name = device or address.device_class or "pico"
-    if not is_class_name(class_name):
-        raise UsageError(f"--device {class_name!r} is no device class", "use pico or esp32cam")
-    device_class = BUILTIN_CLASSES.get(class_name, DeviceClass(class_name))
+    device_class = find_class(device or address.device_class or "pico")
     tls = client.make_tls_context(cacert, insecure=insecure) if address.tls else None
-    wanted = clean_name(name or class_name)
+    wanted = clean_name(name or device_class.name)
     return Target(
         address,
         device_class,
