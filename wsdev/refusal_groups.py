@@ -39,16 +39,17 @@ class Tally:
         self.counts: dict[str | None, int] = {}
         self.others = 0
 
-    def take(self, text: str | None) -> None:
-        """Count one."""
+    def take(self, text: str | None, count: int = 1) -> None:
+        """Count so many."""
         if text is not None:
             text = text[:MOST_TEXT]
-        if text in self.counts:
-            self.counts[text] += 1
-        elif len(self.counts) < MOST_NAMES:
-            self.counts[text] = 1
+        counts = self.counts
+        if text in counts:
+            counts[text] += count
+        elif len(counts) < MOST_NAMES:
+            counts[text] = count
         else:
-            self.others += 1
+            self.others += count
 
     def ranked(self) -> list[tuple[str | None, int]]:
         """The texts and how often they came, the commonest first."""
@@ -60,6 +61,9 @@ class Tally:
         return self.ranked()[0][0] if self.counts else None
 
 
+_NOTHING: Final = Tally()
+
+
 class Group:
     """What happened to one address for one cause.
 
@@ -68,14 +72,13 @@ class Group:
         first, last: Unix milliseconds.
         paths: That were asked for, by refusals.
         devices: Names, of links that broke.
-        classes: Of devices, of those or of the paths.
         vias: Proxies.
         tails: Of tokens that were refused.
         shortest, longest: Seconds for which links lasted.
     """
 
     __slots__ = (
-        "address", "classes", "code", "count", "devices", "first", "last", "longest", "paths",
+        "_classes", "address", "code", "count", "devices", "first", "last", "longest", "paths",
         "shortest", "tails", "user_agents", "vias",
     )  # fmt: skip
 
@@ -86,34 +89,57 @@ class Group:
         self.first = self.last = first
         self.shortest: float | None = None
         self.longest: float | None = None
-        self.user_agents, self.paths, self.devices = Tally(), Tally(), Tally()
-        self.classes, self.vias, self.tails = Tally(), Tally(), Tally()
+        self.user_agents = Tally()
+        # One for all that have none: most groups come once and go.
+        self.paths = self.devices = self.vias = self.tails = self._classes = _NOTHING
 
     @property
     def meaning(self) -> Explanation | None:
         """What the code means; None for one of a later version."""
         return explain(self.code)
 
-    def take(self, entry: RefusalEntry | SessionEntry) -> None:
+    @property
+    def classes(self) -> Tally:
+        """Classes of devices: of links that broke, or in the paths."""
+        if self._classes is not _NOTHING:
+            return self._classes
+        found = Tally()
+        for path, count in self.paths.ranked():
+            if named := _DEVICE_PATH.fullmatch(path or ""):
+                found.take(named[1], count)
+        return found
+
+    def take_refusal(self, entry: RefusalEntry) -> None:
         """Count one, which came after those before."""
-        self.count += 1
-        self.last = entry.time
-        self.user_agents.take(entry.user_agent)
-        if entry.via is not None:
-            self.vias.take(entry.via)
-        if isinstance(entry, SessionEntry):
-            self.devices.take(entry.device)
-            self.classes.take(entry.device_class)
-            if entry.seconds is not None:
-                self.shortest = min(entry.seconds, self.shortest or entry.seconds)
-                self.longest = max(entry.seconds, self.longest or entry.seconds)
-            return
+        self._take(entry.time, entry.user_agent, entry.via)
         if entry.path is not None:
+            if self.paths is _NOTHING:
+                self.paths = Tally()
             self.paths.take(entry.path)
-            if named := _DEVICE_PATH.fullmatch(entry.path):
-                self.classes.take(named[1])
         if entry.token_tail is not None:
+            if self.tails is _NOTHING:
+                self.tails = Tally()
             self.tails.take(entry.token_tail)
+
+    def take_end(self, entry: SessionEntry) -> None:
+        """Count the end of a link, which came after those before."""
+        self._take(entry.time, entry.user_agent, entry.via)
+        if self.devices is _NOTHING:
+            self.devices, self._classes = Tally(), Tally()
+        self.devices.take(entry.device)
+        self._classes.take(entry.device_class)
+        if (seconds := entry.seconds) is not None:
+            self.shortest = seconds if self.shortest is None else min(seconds, self.shortest)
+            self.longest = seconds if self.longest is None else max(seconds, self.longest)
+
+    def _take(self, time: int, user_agent: str | None, via: str | None) -> None:
+        self.count += 1
+        self.last = time
+        self.user_agents.take(user_agent)
+        if via is not None:
+            if self.vias is _NOTHING:
+                self.vias = Tally()
+            self.vias.take(via)
 
 
 class RefusalGroups:
@@ -135,22 +161,23 @@ class RefusalGroups:
 
     def take(self, entries: Iterable[Entry]) -> None:
         """Count refusals and ends of sessions."""
-        groups = self._groups
         for entry in entries:
-            if isinstance(entry, RefusalEntry):
-                code = entry.code
-            elif isinstance(entry, SessionEntry) and (word := cause(entry)) is not None:
-                code = word
+            # Not isinstance: msgspec's classes are slow at that, and here is no subclass.
+            if type(entry) is RefusalEntry:
+                self._group(entry.address, entry.code, entry.time).take_refusal(entry)
+            elif type(entry) is SessionEntry and (word := cause(entry)) is not None:
+                self._group(entry.address, word, entry.time).take_end(entry)
             else:
                 continue
-            group = groups.get((entry.address, code))
-            if group is None:
-                if len(groups) >= self._most:
-                    self._forget()
-                    groups = self._groups
-                group = groups[entry.address, code] = Group(entry.address, code, entry.time)
-            group.take(entry)
             self.count += 1
+
+    def _group(self, address: str, code: str, time: int) -> Group:
+        group = self._groups.get((address, code))
+        if group is None:
+            if len(self._groups) >= self._most:
+                self._forget()
+            group = self._groups[address, code] = Group(address, code, time)
+        return group
 
     def _forget(self) -> None:
         ranked = self.by_count()
@@ -166,6 +193,9 @@ class RefusalGroups:
         """The one that came last first."""
         return sorted(self._groups.values(), key=lambda group: (-group.last, -group.count))
 
-    def codes_of(self, address: str) -> frozenset[str]:
-        """All that happened to an address."""
-        return frozenset(group.code for group in self._groups.values() if group.address == address)
+    def codes(self) -> dict[str, set[str]]:
+        """All that happened to each address."""
+        found: dict[str, set[str]] = {}
+        for address, code in self._groups:
+            found.setdefault(address, set()).add(code)
+        return found

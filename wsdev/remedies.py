@@ -15,7 +15,7 @@ from wsdev.refusal_groups import Group
 
 _BROWSER: Final = re.compile(r"Mozilla/")
 _SCANNED: Final = re.compile(
-    r"\.(?:php|asp|aspx|cgi|jsp|env|git|xml|ini|bak|sql)\b|^/(?:wp-|cgi-bin|admin|manager|\.)",
+    r"\.(?:php|asp|aspx|cgi|jsp|env|git|xml|ini|bak|sql)\b|^/(?:wp-|cgi-bin|\.)",
     re.IGNORECASE,
 )
 _OTHER_SOCKET_PATH: Final = re.compile(r"^/(?:ws/?|websocket.*|socket.*|)(?:\?.*)?$", re.IGNORECASE)
