@@ -106,13 +106,18 @@ def show_groups(folder: Path, wanted: Wanted, view: GroupView) -> None:
 
 def _left_out(groups: RefusalGroups, shown: list[Group], known: int) -> Iterator[str]:
     if hidden := known - len(shown):
-        count = groups.count - groups.forgotten - sum(group.count for group in shown)
+        count = _hidden(groups, shown)
         yield f"{count:,} more in {amounts.counted(hidden, 'group')}: show all with -n all"
     if groups.forgotten:
         yield (
             f"{groups.forgotten:,} more of addresses that came seldom are not told apart:"
             " choose with --since or --address"
         )
+
+
+def _hidden(groups: RefusalGroups, shown: list[Group]) -> int:
+    """Entries of the groups that are not shown."""
+    return groups.count - groups.forgotten - sum(group.count for group in shown)
 
 
 # Text
@@ -190,7 +195,7 @@ def _document(
         "count": groups.count,
         "groups": [_fields(group, fix) for group, fix in zip(shown, fixes, strict=True)],
         "groups_left_out": known - len(shown),
-        "count_left_out": groups.count - sum(group.count for group in shown),
+        "count_left_out": _hidden(groups, shown),
         "count_forgotten": groups.forgotten,
     }
 
