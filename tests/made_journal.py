@@ -78,6 +78,11 @@ class MadeJournal:
             self.file.add_refusal(sequence, when, refusal)
         return refusal.request_id
 
+    def broke(self, code: str = "head_cut", address: str = "198.51.100.9") -> None:
+        with self._next() as (sequence, when):
+            refusal = Refusal(f"r{sequence:011x}", address, code, 0)
+            self.file.add_refusal(sequence, when, refusal)
+
     def message(
         self,
         session: int,

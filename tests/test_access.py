@@ -127,6 +127,13 @@ def test_no_token_is_none() -> None:
     assert presented(query="device=kitchen&tokens=abc") is None
 
 
+def test_token_without_bearer_is_known_by_its_tail() -> None:
+    for value, tail in ((GOOD, GOOD[-4:]), (GOOD[:-1], ""), ("Basic abc", "")):
+        with pytest.raises(AccessRefused) as caught:
+            presented(value)
+        assert (caught.value.code, caught.value.token_tail) == ("token_malformed", tail)
+
+
 def test_identical_repeats_of_authorization_are_one() -> None:
     assert presented("Bearer abc", "Bearer abc", "Bearer abc") == b"abc"
 

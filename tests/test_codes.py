@@ -1,12 +1,16 @@
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from wsdev.codes import (
+    BREAKS,
     CLOSE_MEANINGS,
     REFUSALS,
     CloseCode,
     RefusalKind,
+    explain,
     explain_close,
     may_come_back,
 )
@@ -28,6 +32,32 @@ def test_below_4500_a_device_comes_back_and_from_there_on_it_stays_away() -> Non
     for code in range(1000, 5000):
         assert may_come_back(code) == (code < 4500), code
         assert explain_close(code).come_back == may_come_back(code), code
+
+
+def test_each_cause_has_one_word_and_no_two_have_the_same() -> None:
+    words = [*REFUSALS, *BREAKS, *(meaning.word for meaning in CLOSE_MEANINGS.values())]
+    assert len(words) == len(set(words))
+    assert all(re.fullmatch("[a-z0-9_]+", word) for word in words)
+
+
+def test_words_that_programs_know_do_not_change() -> None:
+    assert {int(code): meaning.word for code, meaning in CLOSE_MEANINGS.items()} == {
+        1000: "closed", 1001: "going_away", 1002: "protocol_error", 1003: "unsupported_data",
+        1005: "no_close_code", 1006: "cut", 1007: "not_utf8", 1008: "policy", 1009: "too_big",
+        1011: "internal_error", 1012: "restart", 4408: "no_sign_of_life", 4409: "replaced",
+        4413: "too_slow", 4501: "token_revoked", 4503: "not_allowed",
+    }  # fmt: skip
+
+
+def test_each_word_is_explained_in_sentences() -> None:
+    for word in (*REFUSALS, *BREAKS, *(meaning.word for meaning in CLOSE_MEANINGS.values())):
+        found = explain(word)
+        assert found is not None, word
+        for text in (found.message, found.hint):
+            assert text[0].isupper(), text
+            assert text.endswith("."), text
+            assert not text.endswith(".."), text
+    assert explain("of_a_later_version") is None
 
 
 @pytest.mark.parametrize("code", [0, 1004, 2999, 3000, 4000, 4999, 5000, 65535])

@@ -389,7 +389,33 @@ async def test_cut_connection_is_logged_as_the_paths(tmp_path: Path) -> None:
             pass
         line = await gateway.log.wait_for("disconnected", device="kitchen")
         assert (line["code"], line["by"]) == (1006, "path")
+        assert (line["cause"], line["level"]) == ("cut", "warning")
         assert "reason" not in line
+
+
+@pytest.mark.parametrize(
+    ("data", "code"),
+    [(b"", "no_request"), (b"G", "head_cut"), (b"GET /ws/pico HTTP/1.1\r\nHost", "head_cut")],
+)
+async def test_connection_that_ends_before_its_request_leaves_a_line_and_a_row(
+    data: bytes, code: str, tmp_path: Path
+) -> None:
+    async with running_gateway(tmp_path) as gateway:
+        gateway.listener.seen_as = FAR
+        async with RawClient.connect(gateway) as client:
+            await client.write(data)
+        line = await gateway.log.wait_for("broken")
+        assert (line["code"], line["address"], line.get("bytes", 0)) == (code, FAR, len(data))
+    (row,) = rows(gateway.folder, "SELECT code, address, status, request_id FROM refusals")
+    assert row == (code, FAR, 0, line["request_id"])
+
+
+async def test_connection_that_the_gateway_drops_when_it_stops_is_no_news(tmp_path: Path) -> None:
+    async with running_gateway(tmp_path) as gateway, RawClient.connect(gateway) as client:
+        await client.write(b"GET / HT")
+        await gateway.get("/healthz")  # the other one was accepted before
+        await gateway.gateway.drain(0)
+        assert not gateway.log.all("broken")
 
 
 @pytest.mark.parametrize(

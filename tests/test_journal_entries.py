@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wsdev.codes import REFUSALS
+from wsdev.codes import BREAKS, REFUSALS
 from wsdev.journal_entries import (
     ENTRY_TYPES,
     FIELDS,
@@ -65,6 +65,20 @@ def test_document_of_a_refusal_has_the_words_that_its_client_was_shown() -> None
     assert (later["message"], later["hint"]) == (None, None)
 
 
+def test_document_of_what_broke_before_its_request_is_explained() -> None:
+    found = document(msgspec.structs.replace(REFUSAL, event="broken", code="head_cut", status=None))
+    assert (found["status"], found["message"]) == (None, BREAKS["head_cut"].message)
+
+
+def test_document_of_a_session_has_the_cause_of_its_end_in_one_word() -> None:
+    assert document(START)["cause"] is None
+    assert document(END)["cause"] == "no_sign_of_life"
+    foreign = msgspec.structs.replace(END, close_code=3003)
+    assert document(foreign)["cause"] == "close_3003"
+    lost = msgspec.structs.replace(END, close_code=None, closed_by="lost")
+    assert document(lost)["cause"] == "gateway_lost"
+
+
 def test_documents_of_one_kind_have_the_same_fields() -> None:
     assert list(document(START)) == list(document(END))
     assert document(START)["close_code"] is None
@@ -103,7 +117,7 @@ def test_readable_letters_stay_readable_in_json() -> None:
 
 def test_search_sees_words_ids_and_codes_each_on_a_line() -> None:
     assert {"kitchen", "pico", "192.0.2.7", '{"a":1}', "77"} <= set(texts(MESSAGE).splitlines())
-    assert {"4408", "no sign of life"} <= set(texts(END).splitlines())
+    assert {"4408", "no sign of life", "no_sign_of_life"} <= set(texts(END).splitlines())
     assert {"401", "token_mistyped", "c0ffee"} <= set(texts(REFUSAL).splitlines())
 
 

@@ -30,9 +30,12 @@ from wsdev.commands.journal_export import FORMATS
 from wsdev.commands.log_filters import make_wanted
 from wsdev.errors import ExitCode
 from wsdev.journal_entries import FIELDS
+from wsdev.records import Refusal
+from wsdev.refusal_groups import MOST_GROUPS
 from wsdev.state_lock import LOCK_NAME, hold_state_folder
 
 NASTY = 'a\x1b]0;x\x07 \x9b31m \u202egnp\nline two "quoted", comma 日本'
+TIMES = "\N{MULTIPLICATION SIGN}"
 STYLES = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -142,6 +145,15 @@ def test_run_that_was_killed_says_so(tmp_path: Path) -> None:
         with journal.file.writing():
             journal.file.lose_open(2)
         assert "killed or without power" in logs(journal).stdout.splitlines()[-1]
+
+
+def test_link_that_broke_says_why_in_one_word(journal: MadeJournal) -> None:
+    journal.disconnect(journal.connect("garden"), code=4408)
+    assert "4408 no_sign_of_life by the device: bye" in logs(journal, "-n", "1").stdout
+    journal.broke("head_cut")
+    (line,) = logs(journal, "-n", "1").stdout.splitlines()
+    assert re.split(r"  +", line)[1:3] == ["198.51.100.9", "broken"]
+    assert "head_cut  request r" in line
 
 
 def test_cut_body_says_how_long_it_was(journal: MadeJournal) -> None:
@@ -426,6 +438,15 @@ def test_device_that_never_was_is_told_with_names_like_it(journal: MadeJournal) 
         ["-n", "some"],
         ["-n", "9" * 5000],
         ["--follow", "--until", "1h"],
+        ["--refusals", "--follow"],
+        ["--refusals", "--full"],
+        ["--refusals", "--session", "5e55"],
+        ["--refusals", "--request-id", "r00000000005"],
+        ["--refusals", "--kind", "message"],
+        ["--refusals", "--kind", "refusal,gateway"],
+        ["--refusals", "--sort", "address"],
+        ["--refusals", "-n", "some"],
+        ["--sort", "last"],
     ],
     ids=repr,
 )
@@ -440,6 +461,7 @@ def test_option_that_cannot_be_meant_is_one_line_and_exits_2(
 COMMANDS = [
     ["logs"],
     ["logs", "--follow"],
+    ["logs", "--refusals"],
     ["journal", "stats"],
     ["journal", "export"],
     ["journal", "vacuum"],
@@ -472,6 +494,165 @@ def test_file_that_is_no_journal_is_told_and_kept(command: list[str], tmp_path: 
     lines = fails(ExitCode.JOURNAL, *command, "--state", str(tmp_path))
     assert "damaged or not a journal" in lines[0]
     assert file.read_bytes() == b"something else " * 1000
+
+
+# Refusals by address and cause
+
+
+@pytest.fixture
+def refused(tmp_path: Path) -> Iterator[MadeJournal]:
+    """Three without a token, two whose links were cut, one that hung up; and who was let in."""
+    with made_journal(tmp_path) as made:
+        made.start()
+        made.refuse("token_missing", "10.0.0.7", user_agent="TinyWebsockets Client")
+        session = made.connect("kitchen", user_agent="uP")
+        made.message(session)
+        made.refuse("token_missing", "10.0.0.7", user_agent="TinyWebsockets Client")
+        made.disconnect(session, code=1006)
+        made.refuse("token_missing", "10.0.0.7")
+        made.disconnect(made.connect("garden"), code=4408)
+        made.disconnect(made.connect("garden"), code=1006)
+        made.disconnect(made.connect("cellar"))
+        made.broke("head_cut", "10.0.0.8")
+        yield made
+
+
+def groups(journal: MadeJournal, *arguments: str) -> list[tuple[str, str, int]]:
+    document = json.loads(logs(journal, "--refusals", "--json", *arguments).stdout)
+    return [(group["address"], group["code"], group["count"]) for group in document["groups"]]
+
+
+MISSING = ("10.0.0.7", "token_missing", 3)
+CUT = ("192.0.2.7", "cut", 2)
+SILENT = ("192.0.2.7", "no_sign_of_life", 1)
+HUNG_UP = ("10.0.0.8", "head_cut", 1)
+
+
+def test_refusals_are_counted_by_address_and_cause_with_the_fix(refused: MadeJournal) -> None:
+    lines = logs(refused, "--refusals").stdout.splitlines()
+    times = [
+        datetime.fromisoformat(f"2024-01-01T08:00:0{second}+00:00").astimezone()
+        for second in (1, 6)
+    ]
+    shown = " to ".join(when.isoformat(timespec="milliseconds") for when in times)
+    fix = (
+        'The firmware sends no Authorization header: call client.addHeader("Authorization", "Bearer'
+        ' <token>") before connect(), or connect to /ws/pico?token=<token>.'
+    )
+    assert lines[:6] == [
+        f"3 {TIMES} token_missing from 10.0.0.7  {shown}",
+        "  asked for /ws/pico",
+        "  user agent TinyWebsockets Client (2 of 3; 1 other)",
+        "  No token was sent.",
+        f"  try: {fix}",
+        "  see: docs/external-connections.md#token",
+    ]
+    assert lines[6].startswith(f"2 {TIMES} cut from 192.0.2.7  ")
+    assert lines[7:9] == ["  device kitchen (1 of 2; 1 other), lasted 1 min 2 s",
+                          "  user agent uP (1 of 2; 1 other)"]  # fmt: skip
+    assert len([line for line in lines if not line.startswith(" ")]) == 4
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ([], [MISSING, CUT, HUNG_UP, SILENT]),
+        (["--sort", "count"], [MISSING, CUT, HUNG_UP, SILENT]),
+        (["--sort", "last"], [HUNG_UP, CUT, SILENT, MISSING]),
+        (["-n", "1"], [MISSING]),
+        (["-n", "0"], []),
+        (["-n", "all"], [MISSING, CUT, HUNG_UP, SILENT]),
+        (["--kind", "refusal"], [MISSING, HUNG_UP]),
+        (["--kind", "session"], [CUT, SILENT]),
+        (["--address", "10.0.0.0/24"], [MISSING, HUNG_UP]),
+        (["--device", "kitchen"], [("192.0.2.7", "cut", 1)]),
+        (["--class", "pico"], [MISSING, CUT, SILENT]),
+        (["--class", "esp32cam"], []),
+        (["--since", "2024-01-01T08:00:06Z"],
+         [HUNG_UP, ("192.0.2.7", "cut", 1), SILENT, ("10.0.0.7", "token_missing", 1)]),
+        (["--until", "2024-01-01T08:00:02Z"], [("10.0.0.7", "token_missing", 1)]),
+        (["--grep", "^no_sign_of_life$"], [SILENT]),
+        (["--grep", "TINY", "-i"], [("10.0.0.7", "token_missing", 2)]),
+    ],
+    ids=repr,
+)  # fmt: skip
+def test_options_choose_among_refusals(
+    refused: MadeJournal, arguments: list[str], expected: list[tuple[str, str, int]]
+) -> None:
+    assert groups(refused, *arguments) == expected
+
+
+def test_refusals_as_json_are_one_document(refused: MadeJournal) -> None:
+    document = json.loads(logs(refused, "--refusals", "--json", "-n", "2").stdout)
+    assert [document[name] for name in ("count", "groups_left_out", "count_left_out")] == [7, 2, 2]
+    assert document["count_forgotten"] == 0
+    nothing = {"values": [], "others": 0}
+    assert document["groups"][1] == {
+        "address": "192.0.2.7", "code": "cut", "layer": "keepalive", "count": 2,
+        "first": "2024-01-01T08:00:05.000Z", "last": "2024-01-01T08:00:10.000Z",
+        "message": "The connection was cut without a close frame.",
+        "fix": "Look at Wi-Fi, power, and the idle timeout of a proxy on the way.",
+        "guide": "docs/external-connections.md#keepalive",
+        "user_agents": {"values": [{"value": "uP", "count": 1}, {"value": None, "count": 1}],
+                        "others": 0},
+        "paths": nothing,
+        "devices": {"values": [{"value": "kitchen", "count": 1}, {"value": "garden", "count": 1}],
+                    "others": 0},
+        "classes": {"values": [{"value": "pico", "count": 2}], "others": 0},
+        "vias": nothing, "token_tails": nothing, "shortest": 62.4, "longest": 62.4,
+    }  # fmt: skip
+
+
+def test_docs_list_every_field_of_a_group(refused: MadeJournal) -> None:
+    page = (Path(__file__).parents[1] / "docs" / "logs.md").read_text(encoding="utf-8")
+    section = page.partition("## Refusals by address and cause")[2]
+    document = json.loads(logs(refused, "--refusals", "--json").stdout)
+    for name in (*document, *document["groups"][0]):
+        assert f"`{name}`" in section, name
+
+
+def test_what_is_not_shown_of_the_refusals_is_told(refused: MadeJournal) -> None:
+    lines = logs(refused, "--refusals", "-n", "2").stdout.splitlines()
+    assert lines[-1] == "2 more in 2 groups: show all with -n all"
+
+
+def test_what_came_seldom_is_told_to_be_missing(tmp_path: Path) -> None:
+    with made_journal(tmp_path) as journal:
+        with journal.file.writing():
+            for number in range(1, MOST_GROUPS + 2):
+                refusal = Refusal(f"r{number}", f"2001:db8::{number:x}", "not_found", 404)
+                journal.file.add_refusal(number, START, refusal)
+        document = json.loads(logs(journal, "--refusals", "--json").stdout)
+        assert document["count"] == MOST_GROUPS + 1
+        assert document["count_forgotten"] == MOST_GROUPS // 2
+        last = logs(journal, "--refusals").stdout.splitlines()[-1]
+    assert last.startswith("2,500 more of addresses that came seldom are not told apart")
+
+
+@pytest.mark.parametrize("option", [[], ["--json"], ["-r"]], ids=str)
+def test_nothing_of_a_refused_peer_reaches_the_terminal_unescaped(
+    refused: MadeJournal, option: list[str]
+) -> None:
+    refused.refuse("not_found", path=f"/ws{NASTY}", user_agent=NASTY, token_tail=NASTY, via=NASTY)
+    refused.disconnect(refused.connect(NASTY, NASTY, NASTY, user_agent=NASTY), code=1002)
+    for out in (
+        logs(refused, "--refusals", *option).stdout,
+        on_screen(refused, "--refusals", *option),
+    ):
+        assert all(character.isprintable() or character == "\n" for character in out)
+
+
+def test_times_of_refusals_in_a_terminal_are_short_or_ages(refused: MadeJournal) -> None:
+    assert f"3 {TIMES} token_missing from 10.0.0.7  2024-01-01 " in on_screen(refused, "--refusals")
+    assert " d ago\n" in on_screen(refused, "--refusals", "-r")
+
+
+def test_journal_without_refusals_shows_none(tmp_path: Path) -> None:
+    with made_journal(tmp_path) as journal:
+        journal.disconnect(journal.connect())
+        assert logs(journal, "--refusals").stdout == ""
+        assert json.loads(logs(journal, "--refusals", "--json").stdout)["groups"] == []
+        assert "nothing that fits" in on_screen(journal, "--refusals")
 
 
 # Streams

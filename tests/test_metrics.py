@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from prometheus_client import Metric, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from wsdev.codes import REFUSALS, CloseCode
+from wsdev.codes import BREAKS, REFUSALS, CloseCode
 from wsdev.metrics import Metrics, Totals
 from wsdev.protocol import BUILTIN_CLASSES
 
@@ -104,6 +104,13 @@ def test_refusals_are_counted_by_code() -> None:
     assert value(metrics, "wsdev_refusals_total", code="full") == 0
 
 
+def test_breaks_are_counted_by_code() -> None:
+    metrics = Metrics()
+    metrics.broke("head_cut")
+    assert value(metrics, "wsdev_breaks_total", code="head_cut") == 1
+    assert value(metrics, "wsdev_breaks_total", code="no_request") == 0
+
+
 def test_text_that_is_no_refusal_code_becomes_no_label() -> None:
     metrics = Metrics()
     with pytest.raises(KeyError):
@@ -122,6 +129,7 @@ def test_all_that_can_be_named_beforehand_starts_at_zero() -> None:
     assert labels("wsdev_connected_devices", "device_class") == {"pico", "relay"}
     assert labels("wsdev_connections", "device_class") == {"pico", "relay"}
     assert labels("wsdev_refusals", "code") == set(REFUSALS)
+    assert labels("wsdev_breaks", "code") == set(BREAKS) - {"gateway_lost"}
     assert labels("wsdev_disconnections", "code") == {"other", *(str(int(c)) for c in CloseCode)}
 
 

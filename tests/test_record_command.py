@@ -364,7 +364,7 @@ def test_live_recording_waits_for_the_device_and_ends_with_it(
         code, _, err = running.end()
     assert (code, "ended 1000 by the device" in err) == (0, True)
     found = lines_of("a.wsrec")
-    assert sum(line.get("kind") == "telemetry" for line in found) == 5
+    assert sum(line.get("kind") == "telemetry" for line in found) == 6
     assert found[-1]["end"] == "device"
 
 

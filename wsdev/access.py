@@ -74,8 +74,9 @@ def presented_token(headers: Headers, query: str) -> bytes | None:
     header wins over the query, which is the target's raw one, even when it is malformed.
 
     Raises:
-        AccessRefused: ``token_malformed`` (not ``Bearer``, empty, or not printable ASCII), or
-            ``authorization_conflict`` (repeats that differ).
+        AccessRefused: ``token_malformed`` (not ``Bearer``, empty, or not printable ASCII; with a
+            tail, if only ``Bearer`` is missing), or ``authorization_conflict`` (repeats that
+            differ).
     """
     values = set(headers.get_all("Authorization")) or {
         f"Bearer {value}"
@@ -86,9 +87,10 @@ def presented_token(headers: Headers, query: str) -> bytes | None:
         return None
     if len(values) > 1:
         raise AccessRefused("authorization_conflict")
-    if bearer := _BEARER.fullmatch(values.pop()):
+    value = values.pop()
+    if bearer := _BEARER.fullmatch(value):
         return bearer[1].encode("ascii")
-    raise AccessRefused("token_malformed")
+    raise AccessRefused("token_malformed", token_tail=_tail(value))
 
 
 def may_use_name(name: str, pinned_name: str | None, is_claimed: bool) -> bool:
@@ -200,7 +202,13 @@ class Doorkeeper:
 
 def _not_in_book(token: bytes) -> tuple[str, str]:
     """The refusal's code and the tail for a token that no entry matches."""
+    tail = _tail(token.decode("ascii"))
+    return ("token_unknown" if tail else "token_mistyped"), tail
+
+
+def _tail(text: str) -> str:
+    """The last characters of a token; empty for what is none."""
     try:
-        return "token_unknown", parse_token(token.decode("ascii")).tail
+        return parse_token(text).tail
     except MistypedToken:
-        return "token_mistyped", ""
+        return ""

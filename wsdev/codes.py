@@ -35,8 +35,13 @@ class CloseCode(enum.IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class CloseMeaning:
-    """What a close code tells the peer: the cause, the remedy, and whether to come back."""
+    """What a close code tells the peer: the cause, the remedy, and whether to come back.
 
+    Attributes:
+        word: The cause in one word, for logs and programs; never changed.
+    """
+
+    word: str
     meaning: str
     hint: str
     come_back: bool
@@ -44,52 +49,89 @@ class CloseMeaning:
 
 CLOSE_MEANINGS: Final[dict[int, CloseMeaning]] = {
     CloseCode.NORMAL: CloseMeaning(
-        "closed on purpose", "nothing to do; connect again when needed", True
+        "closed", "closed on purpose", "nothing to do; connect again when needed", True
     ),
-    CloseCode.GOING_AWAY: CloseMeaning("the other end goes away", "connect again later", True),
+    CloseCode.GOING_AWAY: CloseMeaning(
+        "going_away", "the other end goes away", "connect again later", True
+    ),
     CloseCode.PROTOCOL_ERROR: CloseMeaning(
-        "a frame broke RFC 6455", "look for a firmware or proxy that alters frames", True
+        "protocol_error",
+        "a frame broke RFC 6455",
+        "look for a firmware or proxy that alters frames",
+        True,
     ),
     CloseCode.UNSUPPORTED_DATA: CloseMeaning(
-        "data of a kind that is not taken", "send JSON text, or pictures as binary", True
+        "unsupported_data",
+        "data of a kind that is not taken",
+        "send JSON text, or pictures as binary",
+        True,
     ),
     CloseCode.NO_STATUS: CloseMeaning(
-        "closed without a code", "nothing to do; some libraries send none", True
+        "no_close_code", "closed without a code", "nothing to do; some libraries send none", True
     ),
     CloseCode.ABNORMAL: CloseMeaning(
+        "cut",
         "the connection was cut without a close frame",
         "look at Wi-Fi, power, and the idle timeout of a proxy on the way",
         True,
     ),
-    CloseCode.INVALID_DATA: CloseMeaning("text that is not UTF-8", "send text as UTF-8", True),
+    CloseCode.INVALID_DATA: CloseMeaning(
+        "not_utf8", "text that is not UTF-8", "send text as UTF-8", True
+    ),
     CloseCode.POLICY: CloseMeaning(
-        "against the other end's policy", "look at the reason and at its log", True
+        "policy", "against the other end's policy", "look at the reason and at its log", True
     ),
     CloseCode.TOO_BIG: CloseMeaning(
-        "a message over the limit", "send less, or raise max_message_bytes on the gateway", True
+        "too_big",
+        "a message over the limit",
+        "send less, or raise max_message_bytes on the gateway",
+        True,
     ),
     CloseCode.INTERNAL_ERROR: CloseMeaning(
-        "an error inside the other end", "look at its log", True
+        "internal_error", "an error inside the other end", "look at its log", True
     ),
-    CloseCode.RESTART: CloseMeaning("the gateway restarts", "connect again in a moment", True),
+    CloseCode.RESTART: CloseMeaning(
+        "restart", "the gateway restarts", "connect again in a moment", True
+    ),
     CloseCode.NO_SIGN_OF_LIFE: CloseMeaning(
-        "no sign of life for too long", "answer pings; read the socket at least each 20 s", True
+        "no_sign_of_life",
+        "no sign of life for too long",
+        "answer pings; read the socket at least each 20 s",
+        True,
     ),
     CloseCode.REPLACED: CloseMeaning(
-        "a newer link of the same device took over", "nothing to do after a reboot", True
+        "replaced",
+        "a newer link of the same device took over",
+        "nothing to do after a reboot",
+        True,
     ),
     CloseCode.TOO_SLOW: CloseMeaning(
-        "the device did not read in time", "read the socket more often; look at the Wi-Fi", True
+        "too_slow",
+        "the device did not read in time",
+        "read the socket more often; look at the Wi-Fi",
+        True,
     ),
     CloseCode.TOKEN_REVOKED: CloseMeaning(
-        "the token was revoked", "give the device a new token: wsdev tokens create", False
+        "token_revoked",
+        "the token was revoked",
+        "give the device a new token: wsdev tokens create",
+        False,
     ),
     CloseCode.NOT_ALLOWED: CloseMeaning(
+        "not_allowed",
         "this name is not allowed with this token",
         "use the name that the token was made for",
         False,
     ),
 }
+
+FAREWELLS: Final = frozenset(
+    {CloseCode.NORMAL, CloseCode.GOING_AWAY, CloseCode.NO_STATUS, CloseCode.RESTART}
+)
+"""How a link ends that was not broken; nor is one that ends with a firmware's own code."""
+
+BROKEN_CLOSES: Final = frozenset(CLOSE_MEANINGS) - FAREWELLS
+"""How a link ends that was broken."""
 
 
 def may_come_back(code: int) -> bool:
@@ -101,7 +143,10 @@ def may_come_back(code: int) -> bool:
 def explain_close(code: int) -> CloseMeaning:
     """The meaning of ``code``, also for codes that are not ours."""
     return CLOSE_MEANINGS.get(code) or CloseMeaning(
-        f"close code {code}, not one of wsdev's", "look at the server's log", may_come_back(code)
+        f"close_{code}",
+        f"close code {code}, not one of wsdev's",
+        "look at the server's log",
+        may_come_back(code),
     )
 
 
@@ -214,3 +259,51 @@ REFUSALS: Final[dict[str, RefusalKind]] = {
     ),
     "draining": RefusalKind(503, "The gateway is shutting down.", "Try again in a moment."),
 }
+
+
+@dataclass(frozen=True, slots=True)
+class BreakKind:
+    """How a connection breaks where nothing can be answered or said: cause and remedy."""
+
+    message: str
+    hint: str
+
+
+BREAKS: Final[dict[str, BreakKind]] = {
+    "no_request": BreakKind(
+        "The port was reached, and nothing was asked.",
+        "A port check does that. A device: look why it stops before its handshake.",
+    ),
+    "head_cut": BreakKind(
+        "The connection ended within the request head.",
+        "Look at the Wi-Fi and at the firmware: it hung up, or was reset, while it asked.",
+    ),
+    "gateway_lost": BreakKind(
+        "The gateway was killed or without power.",
+        "Look at the host: its log, its power, its memory.",
+    ),
+}
+"""Keyed by code, as :data:`REFUSALS`. All but ``gateway_lost`` break a link before it is one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """What a code means, and what to do, as sentences."""
+
+    message: str
+    hint: str
+
+
+def explain(word: str) -> Explanation | None:
+    """What is known of a code: a refusal's, a break's, or the word of a close code."""
+    kind = REFUSALS.get(word) or BREAKS.get(word)
+    if kind is not None:
+        return Explanation(kind.message, kind.hint)
+    for meaning in CLOSE_MEANINGS.values():
+        if meaning.word == word:
+            return Explanation(_sentence(meaning.meaning), _sentence(meaning.hint))
+    return None
+
+
+def _sentence(words: str) -> str:
+    return f"{words[0].upper()}{words[1:]}."

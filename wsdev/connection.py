@@ -12,7 +12,7 @@ from websockets.http11 import Request
 
 from wsdev.access import Admission, may_use_name
 from wsdev.callers import parse_ip
-from wsdev.codes import CloseCode
+from wsdev.codes import BROKEN_CLOSES, CloseCode, explain_close
 from wsdev.events import (
     BadMessageReceived,
     BinaryReceived,
@@ -361,11 +361,16 @@ class Connection:
 
     def _closed(self, event: Closed) -> None:
         if self.member is None:
-            return  # it left before it was let in
+            # It left before it was let in. What the gateway drops when it stops is no news.
+            if not self._gateway.desk.draining:
+                size = self._session.bytes_received
+                self._gateway.desk.broke("head_cut" if size else "no_request", self.visitor, size)
+            return
         self._log(
-            _INFO,
+            _WARNING if event.code in BROKEN_CLOSES else _INFO,
             "disconnected",
             code=event.code,
+            cause=explain_close(event.code).word,
             reason=event.reason or None,
             by=event.by.value,
             messages=self._session.messages_received,

@@ -236,6 +236,25 @@ class FrontDesk:
             head_only=head_only,
         )
 
+    def broke(self, code: str, visitor: Visitor, size: int = 0) -> None:
+        """The lines of a connection that broke before there was anything to answer.
+
+        Args:
+            code: A key of codes.BREAKS.
+            size: Bytes that came until then.
+        """
+        address = str(visitor.address)
+        self._journal.refuse(Refusal(visitor.id, address, code, status=0))
+        self._metrics.broke(code)
+        log(
+            logging.WARNING,
+            "broken",
+            address=address,
+            code=code,
+            bytes=size or None,
+            request_id=visitor.id,
+        )
+
     def refuse(
         self,
         code: str,

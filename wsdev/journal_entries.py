@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Final
 
 import msgspec
 
-from wsdev.codes import REFUSALS
+from wsdev.codes import explain, explain_close
 from wsdev.protocol import MessageId
 
 
@@ -68,7 +68,11 @@ class SessionEntry(Entry, frozen=True, gc=False):
 
 
 class RefusalEntry(Entry, frozen=True, gc=False):
-    """A request was ``refused``."""
+    """A request was ``refused``; or its connection was ``broken``, with nothing to answer.
+
+    Attributes:
+        status: Of HTTP; None if it was broken.
+    """
 
     kind: ClassVar[str] = "refusal"
 
@@ -77,7 +81,7 @@ class RefusalEntry(Entry, frozen=True, gc=False):
     via: str | None
     path: str | None
     code: str
-    status: int
+    status: int | None
     token_tail: str | None
     user_agent: str | None
 
@@ -127,6 +131,7 @@ FIELDS: Final = (
         for field in msgspec.structs.fields(entry_type)
         if field.encode_name not in _FIRST_FIELDS
     ),
+    "cause",
     "message",
     "hint",
 )
@@ -147,16 +152,26 @@ def iso(milliseconds: int) -> str:
     return moment(milliseconds).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
+def cause(entry: SessionEntry) -> str | None:
+    """The word for how a session ended, as in :mod:`wsdev.codes`; None at its start."""
+    if entry.closed_by == "lost":
+        return "gateway_lost"
+    return None if entry.close_code is None else explain_close(entry.close_code).word
+
+
 def document(entry: Entry) -> dict[str, Any]:
     """The entry's fields by name; the time is ISO 8601 in UTC with milliseconds.
 
-    A refusal also has the words that its client was shown, None if a later version's code.
+    A refusal also has the words that its client was shown, None if a later version's code. A
+    session has the cause of its end in one word.
     """
     fields = msgspec.to_builtins(entry)
     if isinstance(entry, RefusalEntry):
-        known = REFUSALS.get(entry.code)
+        known = explain(entry.code)
         fields["message"] = known and known.message
         fields["hint"] = known and known.hint
+    elif isinstance(entry, SessionEntry):
+        fields["cause"] = cause(entry)
     return {
         "sequence": fields.pop("sequence"),
         "time": iso(fields.pop("time")),
@@ -189,4 +204,6 @@ def texts(entry: Entry) -> str:
             found.append(str(number))
         case MessageEntry(id=int(number)):
             found.append(str(number))
+    if isinstance(entry, SessionEntry) and (word := cause(entry)):
+        found.append(word)
     return "\n".join(found)

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
+from wsdev.codes import BROKEN_CLOSES
 from wsdev.journal_entries import KINDS, Entry, RefusalEntry, texts
 from wsdev.setting_values import IPNetwork
 
@@ -41,6 +42,7 @@ class Wanted:
         session: The public id of the session that it belongs to.
         request_id: What a refused client was shown, or the public id of a session, of which only
             start and end are meant then.
+        broken_only: Of sessions only the ends of those that broke.
     """
 
     kinds: frozenset[str] = frozenset(KINDS)
@@ -52,6 +54,7 @@ class Wanted:
     pattern: re.Pattern[str] | None = None
     session: str | None = None
     request_id: str | None = None
+    broken_only: bool = False
 
     @property
     def sessions_matter(self) -> bool:
@@ -90,6 +93,13 @@ LAST_SESSION: Final = """
 """
 """Takes device, session, since and until, each of them or NULL."""
 
+_BROKEN: Final = (
+    f"(s.code IN ({', '.join(str(int(code)) for code in sorted(BROKEN_CLOSES))})"
+    " OR s.closed_by = 'lost')"
+)
+
+_REFUSED: Final = "CASE r.status WHEN 0 THEN 'broken' ELSE 'refused' END"
+
 _SESSION: Final = "s.session, s.device, s.device_class, s.address, s.via, s.user_agent, s.token"
 
 
@@ -121,15 +131,18 @@ def make_sources(db: sqlite3.Connection, wanted: Wanted) -> tuple[list[Source], 
     if "session" in kinds:
         if wanted.request_id is not None:
             of_session = [*of_session, "s.session = :request_id"]
-        sources.append(
-            _source(
-                "starts",
-                f"s.sequence, s.started, 'connected', {_SESSION}",
-                "sessions s",
-                "s.sequence",
-                [*of_session, *_between("s.started", wanted)],
+        if wanted.broken_only:
+            of_session = [*of_session, _BROKEN]
+        else:
+            sources.append(
+                _source(
+                    "starts",
+                    f"s.sequence, s.started, 'connected', {_SESSION}",
+                    "sessions s",
+                    "s.sequence",
+                    [*of_session, *_between("s.started", wanted)],
+                )
             )
-        )
         sources.append(
             _source(
                 "ends",
@@ -150,8 +163,8 @@ def make_sources(db: sqlite3.Connection, wanted: Wanted) -> tuple[list[Source], 
         sources.append(
             _source(
                 "refusals",
-                "r.sequence, r.time, 'refused', r.request_id, r.address, r.via, r.path, r.code,"
-                " r.status, r.token_tail, r.user_agent",
+                f"r.sequence, r.time, {_REFUSED}, r.request_id, r.address, r.via, r.path, r.code,"
+                " nullif(r.status, 0), r.token_tail, r.user_agent",
                 "refusals r",
                 "r.sequence",
                 conditions,

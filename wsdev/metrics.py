@@ -23,7 +23,7 @@ from prometheus_client import (
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from wsdev.codes import REFUSALS, CloseCode
+from wsdev.codes import BREAKS, REFUSALS, CloseCode
 from wsdev.protocol import BUILTIN_CLASSES
 
 LOOP_PATIENCE: Final = 1.0
@@ -97,6 +97,12 @@ class Metrics:
             ["code"],
             registry=self.registry,
         )
+        breaks = Counter(
+            "wsdev_breaks_total",
+            "Connections that broke before there was a request to answer, by reason.",
+            ["code"],
+            registry=self.registry,
+        )
         self._round_trip = Histogram(
             "wsdev_round_trip_seconds",
             "Time from a ping to its pong, all devices.",
@@ -135,6 +141,7 @@ class Metrics:
             self._connected.labels(name)
             self._connections.labels(name)
         self._refusals = {code: refusals.labels(code) for code in REFUSALS}
+        self._breaks = {code: breaks.labels(code) for code in BREAKS if code != "gateway_lost"}
         self._disconnections = {int(code): disconnections.labels(int(code)) for code in CloseCode}
         self._other_disconnections = disconnections.labels(OTHER_CODE)
 
@@ -151,6 +158,10 @@ class Metrics:
     def refused(self, code: str) -> None:
         """A request was refused; ``code`` is a key of :data:`wsdev.codes.REFUSALS`."""
         self._refusals[code].inc()
+
+    def broke(self, code: str) -> None:
+        """A connection broke; ``code`` is a key of :data:`wsdev.codes.BREAKS`."""
+        self._breaks[code].inc()
 
     def round_trip(self, seconds: float) -> None:
         """A pong came."""

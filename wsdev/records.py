@@ -90,7 +90,11 @@ class SessionEnd(msgspec.Struct, frozen=True):
 
 
 class Refusal(msgspec.Struct, frozen=True):
-    """A request that was refused; ``code`` is a key of codes.REFUSALS."""
+    """A request that was refused, or never came whole.
+
+    Attributes:
+        code: A key of codes.REFUSALS; or of codes.BREAKS, with 0 for the status.
+    """
 
     request_id: str
     address: str

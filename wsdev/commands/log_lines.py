@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final, NamedTuple
 
-from wsdev.codes import CLOSE_MEANINGS, REFUSALS
+from wsdev.codes import BROKEN_CLOSES, CLOSE_MEANINGS, CloseCode, explain, explain_close
 from wsdev.commands import amounts
 from wsdev.journal_entries import Entry, GatewayEntry, MessageEntry, RefusalEntry, SessionEntry
 from wsdev.sanitize import printable
@@ -55,7 +55,7 @@ def line_of(entry: Entry, *, short: bool = False) -> Line:
             return _session(entry)
         case RefusalEntry():
             who = _address(entry.address, entry.via)
-            return Line(who, "refused", "red", _refusal(entry))
+            return Line(who, entry.event, "red", _refusal(entry))
         case MessageEntry():
             return _message(entry, short=short)
         case GatewayEntry():
@@ -90,11 +90,13 @@ def _session(entry: SessionEntry) -> Line:
 def _end(entry: SessionEntry) -> str:
     if entry.closed_by == "lost":
         return _join("lost with the server", f"session {whole(entry.session)}")
-    meaning = CLOSE_MEANINGS.get(entry.close_code or 0)
-    reason = whole(entry.reason or "") or (meaning.meaning if meaning else "")
-    closer = _CLOSERS[entry.closed_by or "path"]
+    code = entry.close_code or CloseCode.ABNORMAL
+    meaning = explain_close(code)
+    reason = whole(entry.reason or "") or (meaning.meaning if code in CLOSE_MEANINGS else "")
+    word = f" {meaning.word}" if code in BROKEN_CLOSES else ""
+    what = f"{code}{word} {_CLOSERS[entry.closed_by or 'path']}"
     return _join(
-        f"{entry.close_code} {closer}: {reason}" if reason else f"{entry.close_code} {closer}",
+        f"{what}: {reason}" if reason else what,
         f"after {amounts.duration(entry.seconds or 0)}",
         f"in {entry.messages_in} ({amounts.size(entry.bytes_in or 0)})",
         f"out {entry.messages_out} ({amounts.size(entry.bytes_out or 0)})",
@@ -105,7 +107,7 @@ def _end(entry: SessionEntry) -> str:
 
 def _refusal(entry: RefusalEntry) -> str:
     return _join(
-        f"{entry.status} {whole(entry.code)}",
+        f"{entry.status or ''} {whole(entry.code)}".lstrip(),
         whole(entry.path or ""),
         f"token …{whole(entry.token_tail)}" if entry.token_tail else None,
         f"request {whole(entry.request_id)}",
@@ -115,7 +117,7 @@ def _refusal(entry: RefusalEntry) -> str:
 
 def shown_to_client(entry: Entry) -> list[str]:
     """What a refused client was told beside the code, as it was shown; nothing of other entries."""
-    known = REFUSALS.get(entry.code) if isinstance(entry, RefusalEntry) else None
+    known = explain(entry.code) if isinstance(entry, RefusalEntry) else None
     return [] if known is None else [f"  {known.message}", f"  try: {known.hint}"]
 
 

@@ -41,7 +41,8 @@ def logs(
             "--lines",
             "-n",
             metavar="COUNT",
-            help="The last so many, or all. [default: 50; with --since or --session all]",
+            help="The last so many, or all. [default: 50; with --since or --session all; of"
+            " --refusals 20]",
         ),
     ] = None,
     follow: Annotated[
@@ -53,8 +54,26 @@ def logs(
     full: Annotated[
         bool, typer.Option("--full", help="Show whole bodies, over as many lines as they take.")
     ] = False,
+    refusals: Annotated[
+        bool,
+        typer.Option(
+            "--refusals",
+            help="Count refusals and broken links by address and cause, each with its fix.",
+        ),
+    ] = False,
+    sort: Annotated[
+        str | None,
+        typer.Option(
+            "--sort",
+            metavar="count|last",
+            help="Of --refusals: the most frequent first, or the latest. [default: count]",
+        ),
+    ] = None,
     as_json: Annotated[
-        bool, typer.Option("--json", help="One JSON object a line; see docs/logs.md.")
+        bool,
+        typer.Option(
+            "--json", help="One JSON object a line, or for --refusals in all; see docs/logs.md."
+        ),
     ] = False,
     state: StateOption = None,
 ) -> None:
@@ -68,6 +87,7 @@ def logs(
 
     from wsdev.commands import log_views  # noqa: PLC0415
     from wsdev.commands.log_filters import make_wanted, state_folder  # noqa: PLC0415
+    from wsdev.errors import UsageError  # noqa: PLC0415
 
     wanted = make_wanted(
         device=device,
@@ -82,6 +102,21 @@ def logs(
         request_id=request_id,
         now=datetime.now(UTC),
     )
+    if refusals:
+        from wsdev.commands import refusal_views  # noqa: PLC0415
+
+        unfit = {
+            "--follow": follow,
+            "--full": full,
+            "--session": session is not None,
+            "--request-id": request_id is not None,
+        }
+        wanted, most, order = refusal_views.check(wanted, lines=lines, sort=sort, unfit=unfit)
+        groups = refusal_views.GroupView(count=most, sort=order, relative=relative, as_json=as_json)
+        refusal_views.show_groups(state_folder(state), wanted, groups)
+        return
+    if sort is not None:
+        raise UsageError("--sort is the order of --refusals", "add --refusals")
     count = log_views.parse_count(lines, wanted)
     view = log_views.View(
         relative=relative,

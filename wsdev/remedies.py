@@ -1,0 +1,235 @@
+"""What to do about refusals and broken links, from all that is known of a group of them.
+
+A code has one hint for everybody. Who is at the other end, and what it asked for, often tells more:
+a library that cannot set a header, a proxy, a scanner.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Set
+from dataclasses import dataclass
+from typing import Final
+
+from wsdev.refusal_groups import Group
+
+_BROWSER: Final = re.compile(r"Mozilla/")
+_SCANNED: Final = re.compile(
+    r"\.(?:php|asp|aspx|cgi|jsp|env|git|xml|ini|bak|sql)\b|^/(?:wp-|cgi-bin|\.)",
+    re.IGNORECASE,
+)
+_OTHER_SOCKET_PATH: Final = re.compile(r"^/(?:ws/?|websocket.*|socket.*|)(?:\?.*)?$", re.IGNORECASE)
+
+_ALIKE: Final = 3.0
+"""Seconds by which the lives of links differ that one timer ended."""
+
+_MANY: Final = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A fix for some groups; of those that fit, the first counts.
+
+    Attributes:
+        agent: Is found in the commonest user agent; for a pattern of the empty text there is none.
+        path: Is found in the commonest path.
+        when: Says whether it fits.
+        fix: A sentence; holds ``{class}``, ``{path}``, ``{via}``, ``{tail}``, ``{seconds}``.
+    """
+
+    codes: frozenset[str]
+    fix: str
+    agent: re.Pattern[str] | None = None
+    path: re.Pattern[str] | None = None
+    when: Callable[[Group], bool] | None = None
+
+    def fits(self, group: Group) -> bool:
+        """Whether this is the fix for a group."""
+        return (
+            group.code in self.codes
+            and (self.agent is None or _found(self.agent, group.user_agents.commonest))
+            and (self.path is None or _found(self.path, group.paths.commonest))
+            and (self.when is None or self.when(group))
+        )
+
+
+def _found(pattern: re.Pattern[str], text: str | None) -> bool:
+    return pattern.search(text or "") is not None
+
+
+def _rule(
+    codes: str,
+    fix: str,
+    agent: str | None = None,
+    path: re.Pattern[str] | None = None,
+    when: Callable[[Group], bool] | None = None,
+) -> Rule:
+    pattern = None if agent is None else re.compile(agent, re.IGNORECASE)
+    return Rule(frozenset(codes.split()), fix, pattern, path, when)
+
+
+def _has_via(group: Group) -> bool:
+    return bool(group.vias.counts)
+
+
+def _has_tail(group: Group) -> bool:
+    return bool(group.tails.counts)
+
+
+def _is_many(group: Group) -> bool:
+    return group.count >= _MANY
+
+
+def _ends_alike(group: Group) -> bool:
+    if group.shortest is None or group.longest is None:
+        return False
+    return _is_many(group) and group.shortest > 1 and group.longest - group.shortest <= _ALIKE
+
+
+def _never_came_to_speak(group: Group) -> bool:
+    return group.longest is not None and group.longest <= 1 and _is_many(group)
+
+
+_NO_HEADER = "The firmware sends no Authorization header: "
+
+# The user agents are those that the libraries have in their own sources.
+RULES: Final[tuple[Rule, ...]] = (
+    _rule(
+        "token_missing",
+        _NO_HEADER + 'call webSocket.setExtraHeaders("Authorization: Bearer <token>") before'
+        " begin(), or connect to /ws/{class}?token=<token>.",
+        agent="arduino-WebSocket-Client",
+    ),
+    _rule(
+        "token_missing",
+        _NO_HEADER + 'call client.addHeader("Authorization", "Bearer <token>") before connect(),'
+        " or connect to /ws/{class}?token=<token>.",
+        agent="TinyWebsockets",
+    ),
+    _rule(
+        "token_missing",
+        _NO_HEADER + 'set .headers = "Authorization: Bearer <token>\\r\\n" in'
+        " esp_websocket_client_config_t, or connect to /ws/{class}?token=<token>.",
+        agent="ESP32 Websocket Client",
+    ),
+    _rule(
+        "token_missing",
+        "A browser cannot send the header: connect to /ws/{class}?token=<token>.",
+        agent="Mozilla/",
+    ),
+    _rule(
+        "token_missing",
+        "This library cannot send the header: connect to /ws/{class}?token=<token>.",
+        agent="^Arduino/",
+    ),
+    _rule(
+        "token_missing",
+        _NO_HEADER + "send 'Authorization: Bearer <token>', or if its library cannot, connect to"
+        " /ws/{class}?token=<token>.",
+    ),
+    _rule(
+        "token_malformed",
+        "'Bearer ' is missing before the token …{tail}: send 'Authorization: Bearer <token>'.",
+        when=_has_tail,
+    ),
+    _rule(
+        "token_unknown",
+        "The token …{tail} is another gateway's, or of a state folder that is gone: give the device"
+        " one of wsdev tokens list, or make one with wsdev tokens create --device {class}.",
+        when=_has_tail,
+    ),
+    _rule(
+        "token_retired",
+        "The device still has the token …{tail}: give it the new one, or make one with"
+        " wsdev tokens create --device {class}.",
+        when=_has_tail,
+    ),
+    _rule(
+        "wrong_class",
+        "The token …{tail} is for another class: connect at the path that it names"
+        " (wsd_<class>_…), or make one with wsdev tokens create --device {class}.",
+        when=_has_tail,
+    ),
+    _rule("upgrade_required", "A browser looked at it: nothing to mend.", agent="Mozilla/"),
+    _rule(
+        "upgrade_required http_1_0",
+        "The proxy {via} does not pass the upgrade on. In nginx: proxy_http_version 1.1;"
+        ' proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection "upgrade";',
+        when=_has_via,
+    ),
+    _rule(
+        "tls_on_plain_port",
+        "Use ws:// instead of wss://, or give the gateway a certificate: wsdev serve --tls-cert.",
+    ),
+    _rule("not_found", "It looks for other programs' holes: nothing to mend.", path=_SCANNED),
+    _rule(
+        "not_found",
+        "The path needs the device's class: connect to /ws/<class>, not to {path}.",
+        path=_OTHER_SOCKET_PATH,
+    ),
+    _rule(
+        "unknown_class",
+        "Correct the path's class, or start wsdev serve with --device-class {class}.",
+        path=re.compile(r"^/ws/[a-z0-9]+(?:\?.*)?$"),
+    ),
+    _rule(
+        "head_timeout",
+        "It connects and does not ask: look whether it speaks another protocol at this port, or"
+        " hangs before its handshake; then at the Wi-Fi.",
+        when=_is_many,
+    ),
+    _rule(
+        "cut",
+        "Each lasted about {seconds} s, so a timer ends them: look at the timeouts of a proxy, a"
+        " router or the firmware's watchdog.",
+        when=_ends_alike,
+    ),
+    _rule(
+        "cut",
+        "Each ended within a second: the firmware crashes or hangs up once it is let in; look at"
+        " its own log.",
+        when=_never_came_to_speak,
+    ),
+    _rule(
+        "no_sign_of_life",
+        "Call the library's loop() or poll() often, also while the firmware works: that is what"
+        " answers pings. Then look at Wi-Fi and power.",
+        agent="TinyWebsockets|arduino-WebSocket-Client|^Arduino/",
+    ),
+    _rule(
+        "replaced",
+        "It comes back before its old link was seen to end, {count} times: look whether it reboots"
+        " (power, watchdog) or loses the Wi-Fi.",
+        when=_is_many,
+    ),
+)
+
+_WRONG_TOKENS: Final = ("token_retired", "token_unknown", "token_mistyped")
+
+
+def fix_for(group: Group, codes: Set[str] = frozenset()) -> str | None:
+    """What to do about a group: a sentence or more; None for a code of a later version.
+
+    Args:
+        codes: All that happened to its address.
+    """
+    for rule in RULES:
+        if rule.fits(group):
+            return rule.fix.format(**_values(group))
+    meaning = group.meaning
+    if group.code == "too_many_attempts":
+        before = [code.replace("_", " ") for code in _WRONG_TOKENS if code in codes]
+        if before:
+            return f"See {' and '.join(before)} of this address; once mended, wait a minute."
+    return None if meaning is None else meaning.hint
+
+
+def _values(group: Group) -> dict[str, object]:
+    return {
+        "class": group.classes.commonest or "<class>",
+        "path": group.paths.commonest,
+        "via": group.vias.commonest,
+        "tail": group.tails.commonest,
+        "seconds": f"{group.longest or 0:.0f}",
+        "count": group.count,
+    }
