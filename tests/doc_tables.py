@@ -9,8 +9,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from wsdev.diagnosis.diagnose import REMARKS
-from wsdev.diagnosis.faults import Fault, Layer
+from wsdev.diagnosis.faults import Fault
 from wsdev.diagnosis.verdict import FAULTS
+from wsdev.layers import Layer
 
 DOCS = Path(__file__).parent.parent / "docs"
 

@@ -14,9 +14,9 @@ from fake_gateways import closed_port
 from gateway_process import GatewayProcess, running_gateway
 
 from wsdev.commands.connect import EXIT_CODES
-from wsdev.diagnosis.faults import Layer
 from wsdev.diagnosis.verdict import FAULTS
 from wsdev.errors import ExitCode
+from wsdev.layers import Layer
 
 WALKED = ["name", "route", "tcp", "http", "token", "upgrade", "hello", "message", "keepalive"]
 CANARY = "wsd_pico_CANARYCANARYCANARYCANARYCA"

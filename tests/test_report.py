@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wsdev.diagnosis.faults import Layer
 from wsdev.errors import ExitCode
+from wsdev.layers import Layer
 from wsdev.probe import Visit
 from wsdev.protocol import PICO
 from wsdev.report import FORM, encode_report, make_report, round_trips

@@ -12,7 +12,7 @@ GUIDE: Final = "docs/external-connections.md"
 
 
 class Layer(enum.StrEnum):
-    """A layer of a connection, in the order in which they are built up."""
+    """A layer of a connection, in the order in which they are built up; last how good it is."""
 
     NAME = "name"
     ROUTE = "route"
@@ -24,27 +24,30 @@ class Layer(enum.StrEnum):
     HELLO = "hello"
     MESSAGE = "message"
     KEEPALIVE = "keepalive"
+    QUALITY = "quality"
 
 
 _CODES: Final[dict[Layer, tuple[str, ...]]] = {
     Layer.TCP: (
-        "no_request", "too_many_connections", "full", "gateway_lost", "draining", "going_away",
-        "restart",
+        "no_request", "gateway_lost", "going_away", "restart"
     ),
     Layer.TLS: ("tls_on_plain_port",),
     Layer.HTTP: (
         "bad_request", "no_host", "head_timeout", "head_cut", "head_too_large", "not_found",
-        "unknown_class", "method_not_allowed",
+        "method_not_allowed",
     ),
     Layer.TOKEN: (
         "authorization_conflict", "token_missing", "token_malformed", "token_mistyped",
         "token_unknown", "token_retired", "wrong_class", "tokens_closed", "too_many_attempts",
         "too_many_requests", "token_revoked",
     ),
-    Layer.UPGRADE: ("bad_upgrade", "upgrade_required", "http_1_0", "websocket_version"),
+    Layer.UPGRADE: (
+        "bad_upgrade", "upgrade_required", "http_1_0", "websocket_version", "unknown_class",
+        "too_many_connections", "full", "draining", "cannot_record",
+    ),
     Layer.HELLO: ("not_allowed", "replaced"),
     Layer.MESSAGE: (
-        "cannot_record", "closed", "no_close_code", "protocol_error", "unsupported_data",
+        "closed", "no_close_code", "protocol_error", "unsupported_data",
         "not_utf8", "policy", "too_big", "internal_error", "too_slow",
     ),
     Layer.KEEPALIVE: ("cut", "no_sign_of_life"),

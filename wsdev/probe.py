@@ -16,12 +16,12 @@ from wsdev.certificate import seen_certificate
 from wsdev.diagnosis.answer_rules import betraying_headers, describe, is_gateway
 from wsdev.diagnosis.diagnose import Remark, diagnose, remarks
 from wsdev.diagnosis.facts import Ending, Facts, Quality, TcpOutcome, TlsFacts, UpgradeFacts
-from wsdev.diagnosis.faults import Layer
 from wsdev.diagnosis.path_rules import DAY, attempt
 from wsdev.diagnosis.verdict import Verdict
 from wsdev.errors import MistypedToken
 from wsdev.events import Opened, UpgradeFailed, UpgradeRefused
 from wsdev.http_look import Streams, Way, get, make_answer, over
+from wsdev.layers import Layer
 from wsdev.limits import Limits
 from wsdev.probe_talk import Talk
 from wsdev.protocol import DEVICE_PATH_PREFIX, HEALTH_PATH, TOKENS_PATH

@@ -12,10 +12,10 @@ import msgspec
 from wsdev import __version__
 from wsdev.diagnosis.diagnose import Remark
 from wsdev.diagnosis.facts import Facts
-from wsdev.diagnosis.faults import Layer
 from wsdev.diagnosis.talk_rules import percentile
 from wsdev.diagnosis.verdict import Verdict
 from wsdev.errors import ExitCode
+from wsdev.layers import Layer
 from wsdev.probe import Visit
 from wsdev.token_format import without_tokens
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Final
 from xml.etree import ElementTree
 
-from wsdev.diagnosis.faults import Layer
 from wsdev.diagnosis.verdict import Verdict
+from wsdev.layers import Layer
 from wsdev.report import Report
 from wsdev.sanitize import printable
 from wsdev.token_format import without_tokens

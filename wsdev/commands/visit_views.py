@@ -8,8 +8,8 @@ from rich.console import Console
 from rich.status import Status
 from rich.text import Text
 
-from wsdev.diagnosis.faults import Layer
 from wsdev.diagnosis.verdict import Verdict
+from wsdev.layers import Layer
 from wsdev.probe import Step
 from wsdev.report import Report
 

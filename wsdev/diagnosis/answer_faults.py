@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from wsdev.diagnosis.faults import Fault, Layer, keyed
+from wsdev.diagnosis.faults import Fault, keyed
 from wsdev.errors import ExitCode
+from wsdev.layers import Layer
 from wsdev.protocol import DEFAULT_PORT
 
 

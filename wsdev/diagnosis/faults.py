@@ -5,27 +5,11 @@ Pure data. Which of them it is, is found by :mod:`wsdev.diagnosis.diagnose` from
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from wsdev.errors import ExitCode
-
-
-class Layer(enum.StrEnum):
-    """The layers of a connection, in the order in which they are walked."""
-
-    NAME = "name"
-    ROUTE = "route"
-    TCP = "tcp"
-    TLS = "tls"
-    HTTP = "http"
-    TOKEN = "token"
-    UPGRADE = "upgrade"
-    HELLO = "hello"
-    MESSAGE = "message"
-    KEEPALIVE = "keepalive"
-    QUALITY = "quality"
+from wsdev.layers import Layer
 
 
 @dataclass(frozen=True, slots=True)

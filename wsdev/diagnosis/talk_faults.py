@@ -5,66 +5,57 @@ from __future__ import annotations
 from typing import Final
 
 from wsdev.codes import CLOSE_MEANINGS, REFUSALS, CloseCode
-from wsdev.diagnosis.faults import Fault, Layer, keyed
+from wsdev.diagnosis.faults import Fault, keyed
 from wsdev.errors import ExitCode
+from wsdev.layers import LAYER_OF, Layer
 
-_REFUSED_BECAUSE: Final[dict[str, tuple[Layer, ExitCode, str]]] = {
-    "bad_request": (Layer.HTTP, ExitCode.HTTP, "a proxy or firmware that sends broken HTTP"),
-    "no_host": (Layer.HTTP, ExitCode.HTTP, "a proxy or firmware that leaves Host out"),
-    "bad_upgrade": (Layer.UPGRADE, ExitCode.HTTP, "a proxy or firmware that alters the handshake"),
-    "tls_on_plain_port": (Layer.TLS, ExitCode.TLS, "wss:// was used, and the gateway has no TLS"),
-    "head_timeout": (Layer.HTTP, ExitCode.HTTP, "a very slow path, or a firmware that stalls"),
-    "head_too_large": (Layer.HTTP, ExitCode.HTTP, "cookies or headers that a proxy adds"),
-    "method_not_allowed": (Layer.HTTP, ExitCode.HTTP, "a client that does not send GET"),
-    "not_found": (Layer.HTTP, ExitCode.HTTP, "a typing error in the path"),
+_REFUSED_BECAUSE: Final[dict[str, tuple[ExitCode, str]]] = {
+    "bad_request": (ExitCode.HTTP, "a proxy or firmware that sends broken HTTP"),
+    "no_host": (ExitCode.HTTP, "a proxy or firmware that leaves Host out"),
+    "bad_upgrade": (ExitCode.HTTP, "a proxy or firmware that alters the handshake"),
+    "tls_on_plain_port": (ExitCode.TLS, "wss:// was used, and the gateway has no TLS"),
+    "head_timeout": (ExitCode.HTTP, "a very slow path, or a firmware that stalls"),
+    "head_too_large": (ExitCode.HTTP, "cookies or headers that a proxy adds"),
+    "method_not_allowed": (ExitCode.HTTP, "a client that does not send GET"),
+    "not_found": (ExitCode.HTTP, "a typing error in the path"),
     "authorization_conflict": (
-        Layer.TOKEN,
         ExitCode.TOKEN,
         "the firmware and a proxy each add an Authorization header",
     ),
     "token_missing": (
-        Layer.TOKEN,
         ExitCode.TOKEN,
         "the firmware sends no Authorization header, and the device is not on the host itself",
     ),
-    "token_malformed": (Layer.TOKEN, ExitCode.TOKEN, "the word Bearer or the blank is missing"),
-    "token_mistyped": (Layer.TOKEN, ExitCode.TOKEN, "a character was lost when it was copied"),
+    "token_malformed": (ExitCode.TOKEN, "the word Bearer or the blank is missing"),
+    "token_mistyped": (ExitCode.TOKEN, "a character was lost when it was copied"),
     "token_unknown": (
-        Layer.TOKEN,
         ExitCode.TOKEN,
         "it is another gateway's, or the gateway's state folder was made anew",
     ),
-    "token_retired": (
-        Layer.TOKEN,
-        ExitCode.TOKEN,
-        "wsdev tokens revoke or rotate was used on the host",
-    ),
-    "wrong_class": (Layer.TOKEN, ExitCode.NOT_ALLOWED, "pico's token at /ws/esp32cam, or so"),
+    "token_retired": (ExitCode.TOKEN, "wsdev tokens revoke or rotate was used on the host"),
+    "wrong_class": (ExitCode.NOT_ALLOWED, "pico's token at /ws/esp32cam, or so"),
     "tokens_closed": (
-        Layer.TOKEN,
         ExitCode.NOT_ALLOWED,
         "tokens are handed out for 10 minutes after the first start only",
     ),
-    "too_many_requests": (Layer.TOKEN, ExitCode.NOT_ALLOWED, "a device that asks in a loop"),
+    "too_many_requests": (ExitCode.NOT_ALLOWED, "a device that asks in a loop"),
     "too_many_attempts": (
-        Layer.TOKEN,
         ExitCode.NOT_ALLOWED,
         "a device with a wrong token that tries again and again",
     ),
-    "unknown_class": (Layer.UPGRADE, ExitCode.NOT_ALLOWED, "a typing error in --device"),
-    "upgrade_required": (Layer.UPGRADE, ExitCode.HTTP, "a browser or curl asks for the path"),
-    "http_1_0": (Layer.UPGRADE, ExitCode.HTTP, "an old client, or a proxy that speaks HTTP/1.0"),
-    "websocket_version": (Layer.UPGRADE, ExitCode.HTTP, "a library from before RFC 6455"),
+    "unknown_class": (ExitCode.NOT_ALLOWED, "a typing error in --device"),
+    "upgrade_required": (ExitCode.HTTP, "a browser or curl asks for the path"),
+    "http_1_0": (ExitCode.HTTP, "an old client, or a proxy that speaks HTTP/1.0"),
+    "websocket_version": (ExitCode.HTTP, "a library from before RFC 6455"),
     "too_many_connections": (
-        Layer.UPGRADE,
         ExitCode.NOT_ALLOWED,
         "many devices behind one address, or a device that does not close its old connections",
     ),
-    "full": (Layer.UPGRADE, ExitCode.NOT_ALLOWED, "as many devices as files may be open"),
-    "cannot_record": (Layer.UPGRADE, ExitCode.NOT_ALLOWED, "a full or failing disk"),
-    "draining": (Layer.UPGRADE, ExitCode.NOT_ALLOWED, "it was told to stop or restart"),
+    "full": (ExitCode.NOT_ALLOWED, "as many devices as files may be open"),
+    "cannot_record": (ExitCode.NOT_ALLOWED, "a full or failing disk"),
+    "draining": (ExitCode.NOT_ALLOWED, "it was told to stop or restart"),
 }
-"""Layer, exit code and usual reason of each refusal; what it is and the fix stand in codes.py."""
+"""Exit code and usual reason of each refusal; what it is and the fix stand in codes.py."""
 
 _SPOKEN_WRONGLY: Final = frozenset({
     CloseCode.PROTOCOL_ERROR, CloseCode.UNSUPPORTED_DATA, CloseCode.INVALID_DATA, CloseCode.TOO_BIG
@@ -92,9 +83,9 @@ _CLOSED_BECAUSE: Final[dict[int, str]] = {
 def _refusals() -> list[Fault]:
     """One for each refusal of the gateway."""
     return [
-        Fault(code, layer, exit_code, kind.message, why, kind.hint)
+        Fault(code, LAYER_OF[code], exit_code, kind.message, why, kind.hint)
         for code, kind in REFUSALS.items()
-        for layer, exit_code, why in [_REFUSED_BECAUSE[code]]
+        for exit_code, why in [_REFUSED_BECAUSE[code]]
     ]
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Final
 
 from wsdev.diagnosis.facts import Quality, TalkFacts, TalkTrouble
-from wsdev.diagnosis.faults import Layer
 from wsdev.diagnosis.verdict import FAULTS, Verdict, verdict
+from wsdev.layers import Layer
 
 SILENT_ENOUGH: Final = 5.0
 """Seconds without a byte before a cut, from which on the silence is taken for its cause."""

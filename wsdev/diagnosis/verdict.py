@@ -5,10 +5,11 @@ from __future__ import annotations
 import msgspec
 
 from wsdev.diagnosis.answer_faults import ANSWER_FAULTS
-from wsdev.diagnosis.faults import Fault, Layer, keyed
+from wsdev.diagnosis.faults import Fault, keyed
 from wsdev.diagnosis.path_faults import PATH_FAULTS
 from wsdev.diagnosis.talk_faults import TALK_FAULTS
 from wsdev.errors import ExitCode
+from wsdev.layers import Layer
 from wsdev.sanitize import printable
 from wsdev.token_format import without_tokens
 
