@@ -16,6 +16,7 @@ def test_each_code_has_one_layer_and_nothing_else_has() -> None:
 def test_layers_are_in_the_order_in_which_they_are_built_up() -> None:
     assert [str(layer) for layer in Layer] == [
         "name", "route", "tcp", "tls", "http", "token", "upgrade", "hello", "message", "keepalive",
+        "quality",
     ]  # fmt: skip
 
 
