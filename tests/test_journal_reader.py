@@ -235,6 +235,27 @@ def test_only_what_is_wanted_is_read(
     assert numbers(read(reader, wanted)) == expected
 
 
+def test_of_sessions_only_the_broken_can_be_read(
+    journal: MadeJournal, reader: JournalReader
+) -> None:
+    for code in (1000, 1001, 1005, 1006, 1012, 3000, 4409):  # ends 2, 4, 6, 8, 10, 12, 14
+        journal.disconnect(journal.connect(), code=code)
+    journal.connect()  # 15
+    with journal.file.writing():
+        journal.file.lose_open(16)
+    wanted = Wanted(kinds=frozenset({"session"}), broken_only=True)
+    assert numbers(read(reader, wanted)) == [8, 14, 16]
+
+
+def test_what_broke_before_its_request_has_no_status(
+    journal: MadeJournal, reader: JournalReader
+) -> None:
+    journal.broke("no_request")
+    (broken,) = read(reader)
+    assert isinstance(broken, RefusalEntry)
+    assert (broken.event, broken.code, broken.status) == ("broken", "no_request", None)
+
+
 def test_renamed_device_is_found_by_its_last_name(
     journal: MadeJournal, reader: JournalReader
 ) -> None:

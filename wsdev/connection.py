@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import ipaddress
 import logging
-import secrets
 from collections.abc import Callable, Sequence
-from typing import Final, Protocol
+from typing import Protocol
 
 from websockets.http11 import Request
 
@@ -23,7 +21,7 @@ from wsdev.events import (
     PongReceived,
     RequestReceived,
 )
-from wsdev.front_desk import FrontDesk, LetIn, Visitor
+from wsdev.front_desk import NO_ADDRESS, FrontDesk, LetIn, stranger
 from wsdev.gateway_session import GatewaySession
 from wsdev.hub import Hub, Member
 from wsdev.journal_interface import Journal
@@ -39,8 +37,6 @@ from wsdev.session import SessionPolicy
 from wsdev.session_record import SessionRecord
 from wsdev.token_format import without_tokens
 from wsdev.tokens import TokenBook
-
-_NO_ADDRESS: Final = ipaddress.IPv4Address(0)
 
 _INFO, _WARNING = logging.INFO, logging.WARNING
 
@@ -100,7 +96,7 @@ class Connection:
 
     def __init__(self, gateway: Surroundings, session: GatewaySession, link: Link) -> None:
         self.link = link
-        self.visitor = Visitor(secrets.token_hex(6), _NO_ADDRESS, ("", 0), ("", 0))
+        self.visitor = stranger()
         self.member: Member | None = None
         self._gateway = gateway
         self._session = session
@@ -129,8 +125,7 @@ class Connection:
         local = self.link.extra_info("sockname")
         # A peer that reset the connection before it was accepted has no name any more.
         if isinstance(peer, tuple) and isinstance(local, tuple):
-            address = parse_ip(peer[0]) or _NO_ADDRESS
-            self.visitor = Visitor(self.visitor.id, address, peer[:2], local[:2])
+            self.visitor = stranger(parse_ip(peer[0]) or NO_ADDRESS, peer[:2], local[:2])
         code = self._gateway.entered(self)
         if code is not None:
             self._answer(self._gateway.desk.refuse(code, self.visitor))
@@ -361,10 +356,7 @@ class Connection:
 
     def _closed(self, event: Closed) -> None:
         if self.member is None:
-            # It left before it was let in. What the gateway drops when it stops is no news.
-            if not self._gateway.desk.draining:
-                size = self._session.bytes_received
-                self._gateway.desk.broke("head_cut" if size else "no_request", self.visitor, size)
+            self._gateway.desk.left_early(self.visitor, self._session.bytes_received)
             return
         self._log(
             _WARNING if event.code in BROKEN_CLOSES else _INFO,

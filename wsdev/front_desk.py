@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ipaddress
 import logging
+import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -51,6 +53,18 @@ class Visitor:
     address: IPAddress
     peer: tuple[str, int]
     local: tuple[str, int]
+
+
+NO_ADDRESS: Final = ipaddress.IPv4Address(0)
+
+
+def stranger(
+    address: IPAddress = NO_ADDRESS,
+    peer: tuple[str, int] = ("", 0),
+    local: tuple[str, int] = ("", 0),
+) -> Visitor:
+    """Somebody new."""
+    return Visitor(secrets.token_hex(6), address, peer, local)
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,18 +250,17 @@ class FrontDesk:
             head_only=head_only,
         )
 
-    def broke(self, code: str, visitor: Visitor, size: int = 0) -> None:
-        """The lines of a connection that broke before there was anything to answer.
-
-        Args:
-            code: A key of codes.BREAKS.
-            size: Bytes that came until then.
-        """
+    def left_early(self, visitor: Visitor, size: int) -> None:
+        """The lines of a connection that broke after ``size`` bytes, with nothing to answer yet."""
+        if self.draining:
+            return  # what the gateway drops when it stops is no news
+        code = "head_cut" if size else "no_request"
         address = str(visitor.address)
         self._journal.refuse(Refusal(visitor.id, address, code, status=0))
         self._metrics.broke(code)
         log(
-            logging.WARNING,
+            # Port checks come for ever.
+            logging.INFO if code == "no_request" else logging.WARNING,
             "broken",
             address=address,
             code=code,
