@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from typing import IO
 
@@ -35,15 +36,15 @@ class ChildLines:
             return self._lines[:]
 
     def wait_for(self, is_wanted: Callable[[str], bool]) -> str | None:
-        """The first line that is wanted; None if it did not come."""
-        seen = 0
+        """The first line that is wanted; None if it did not come, whatever else did."""
+        seen, deadline = 0, time.monotonic() + PATIENCE
         with self._news:
             while True:
                 for line in self._lines[seen:]:
                     if is_wanted(line):
                         return line
                 seen = len(self._lines)
-                if self._ended or not self._news.wait(PATIENCE):
+                if self._ended or not self._news.wait(deadline - time.monotonic()):
                     return None
 
     def close(self) -> None:
