@@ -9,7 +9,9 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 
-_BLOCK = re.compile(r"^```(\S*)[ ]?(.*)\n((?:.*\n)*?)```$", re.MULTILINE)
+BLOCK = re.compile(r"^```(\S*)[ ]?(.*)\n((?:.*\n)*?)```$", re.MULTILINE)
+"""A fenced block of code: language, name, text."""
+
 _ANCHOR = re.compile(r'<a id="([^"]+)"></a>')
 
 
@@ -29,7 +31,7 @@ def page(name: str) -> str:
 
 def blocks(text: str) -> list[Block]:
     """The fenced blocks in order."""
-    return [Block(*found) for found in _BLOCK.findall(text)]
+    return [Block(*found) for found in BLOCK.findall(text)]
 
 
 def block(text: str, language: str, name: str | None = None) -> str:

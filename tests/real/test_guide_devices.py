@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import os
 import re
+import ssl
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -16,9 +17,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+import trustme
 from child_lines import ChildLines
 from documents import block, page
-from gateway_process import GatewayProcess, running_gateway
+from gateway_process import LOOPBACK, GatewayProcess, running_gateway
 
 GUIDE = page("external-connections.md")
 HOST = "192.0.2.2"
@@ -83,7 +85,9 @@ def node(folder: Path, gateway: GatewayProcess, _token: str) -> Command:
 def micropython(folder: Path, gateway: GatewayProcess, token: str) -> Command:
     """Under CPython, whose modules of the same names have all that the program uses."""
     text, places = re.subn(
-        r'"192\.0\.2\.2", 3000\b', f'"127.0.0.1", {gateway.port}', block(GUIDE, "python", "main.py")
+        r'"192\.0\.2\.2", 3000\b',
+        f'"{LOOPBACK}", {gateway.port}',
+        block(GUIDE, "python", "main.py"),
     )
     text, tokens = re.subn(r'(?<=TOKEN = )"\w+"', f'"{token}"', text)
     assert (places, tokens) == (1, 1)
@@ -150,6 +154,31 @@ def test_device_comes_back_after_a_restart_of_the_gateway(
                 second.wait_for_log("hello", wants="shed")
 
 
+def test_micropython_program_speaks_tls_and_checks_the_issuer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ca, other = trustme.CA(), trustme.CA()
+    leaf = ca.issue_cert(LOOPBACK)
+    certificate = tmp_path / "gateway.pem"
+    leaf.private_key_and_cert_chain_pem.write_to_path(str(certificate))
+    monkeypatch.chdir(tmp_path)  # a board has one folder
+    with running_gateway(tmp_path / "state", "--tls-cert", str(certificate)) as gateway:
+        token = gateway.tokens["pico"]
+        command = micropython(tmp_path, gateway, token)
+        program = Path(command[-1])
+        plain = program.read_text(encoding="utf-8")
+        with_tls = re.sub(
+            "^TLS = None.*\n", block(GUIDE, "python", "tls.py"), plain, flags=re.MULTILINE
+        )
+        assert with_tls != plain
+        program.write_text(with_tls, encoding="utf-8")
+        for issuer, told in ((other, "CERTIFICATE_VERIFY_FAILED"), (ca, '"ack"')):
+            der = ssl.PEM_cert_to_DER_cert(issuer.cert_pem.bytes().decode())
+            Path("issuer.der").write_bytes(der)
+            with running(*command) as lines:
+                assert_says(lines, told)
+
+
 def test_micropython_program_imports_only_what_boards_have() -> None:
     tree = ast.parse(block(GUIDE, "python", "main.py"))
     imported = {
@@ -168,7 +197,7 @@ def test_curl_shows_health_tokens_and_the_upgrade(
     gateway: GatewayProcess, need: Callable[[str], str]
 ) -> None:
     need("curl")
-    script = block(GUIDE, "sh", "by-hand.sh").replace(f"{HOST}:3000", f"127.0.0.1:{gateway.port}")
+    script = block(GUIDE, "sh", "by-hand.sh").replace(f"{HOST}:3000", f"{LOOPBACK}:{gateway.port}")
     done = subprocess.run(
         ["sh", "-c", script],
         capture_output=True,
