@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import importlib
 import re
+from typing import Any
 
 import pytest
+import typer
 from documents import BLOCK, DOCS, ROOT, anchors, blocks, page
+
+from wsdev.cli import SUMMARIES
 
 ENGLISH, PERSIAN = "external-connections.md", "external-connections.fa.md"
 LAYERS = [
@@ -78,3 +83,19 @@ def test_guide_is_linked_from_the_readme() -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     linked = set(_LINK.findall(readme))
     assert {f"docs/{name}" for name in (ENGLISH, PERSIAN, "ci.md")} <= linked
+
+
+@pytest.mark.parametrize("page_name", [ENGLISH, PERSIAN])
+def test_every_command_of_wsdev_and_its_options_exist(page_name: str) -> None:
+    shown = [each.text for each in blocks(page(page_name)) if each.language == "sh"]
+    shown += _INLINE.findall(prose(page_name))
+    commands = {found for text in shown for found in re.findall(r"\bwsdev [a-z].*", text)}
+    assert len(commands) > 10
+    for command in sorted(commands):
+        name, *words = re.sub(r"[);].*", "", command).split()[1:]
+        assert name in SUMMARIES, command
+        found: Any = typer.main.get_command(importlib.import_module(f"wsdev.commands.{name}").app)
+        while words and words[0] in getattr(found, "commands", {}):
+            found = found.commands[words.pop(0)]
+        known = {option for each in found.params for option in (*each.opts, *each.secondary_opts)}
+        assert {word for word in words if word.startswith("-")} <= known, command

@@ -193,6 +193,42 @@ def test_micropython_program_imports_only_what_boards_have() -> None:
     compile(block(GUIDE, "python", "boot.py"), "boot.py", "exec")
 
 
+# By hand
+
+
+def shell(name: str, gateway: GatewayProcess, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run a block of the guide's shell lines at a gateway."""
+    script = block(GUIDE, "sh", name).replace(f"{HOST}:3000", f"{LOOPBACK}:{gateway.port}")
+    inherited = {key: text for key, text in os.environ.items() if not key.startswith("WSDEV_")}
+    programs = os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"]))
+    return subprocess.run(
+        ["sh", "-c", script],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=inherited | {"PATH": programs} | variables,
+    )
+
+
+def test_probe_comes_in_and_tells_its_exit_code(gateway: GatewayProcess) -> None:
+    done = shell("probe.sh", gateway)
+    assert "closed politely" in done.stdout, done.stderr
+    assert done.stdout.endswith("exit code 0\n")
+
+
+def test_health_is_told(gateway: GatewayProcess, need: Callable[[str], str]) -> None:
+    need("curl")
+    assert '{"status":"ok"}' in shell("health.sh", gateway).stdout
+
+
+def test_device_token_is_made_and_revoked_as_the_guide_tells(tmp_path: Path) -> None:
+    with running_gateway(tmp_path / "wsdev", "--public-tokens", "off") as gateway:
+        done = shell("tokens.sh", gateway, XDG_STATE_HOME=str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    assert "wsd_pico_" in done.stdout
+    assert "revoked" in done.stdout
+
+
 def test_curl_shows_health_tokens_and_the_upgrade(
     gateway: GatewayProcess, need: Callable[[str], str]
 ) -> None:

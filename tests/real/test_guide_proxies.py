@@ -10,7 +10,7 @@ import socket
 import ssl
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -159,3 +159,16 @@ def test_proxy_writes_no_token_down(behind: Behind) -> None:
     assert files
     assert not [path.name for path in files if token.encode() in path.read_bytes()]
     assert token not in behind.proxy.log_text()
+
+
+def test_openssl_shows_the_certificate_as_the_guide_asks_it(
+    behind: Behind, need: Callable[[str], str]
+) -> None:
+    need("openssl")
+    script = block(page("external-connections.md"), "sh", "certificate.sh")
+    script = script.replace("gateway.example.org:443", f"localhost:{behind.proxy.port}")
+    script = script.replace("gateway.example.org", "localhost")
+    done = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "notAfter=" in done.stdout
+    assert "DNS:localhost" in done.stdout
