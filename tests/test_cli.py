@@ -27,7 +27,7 @@ from made_journal import made_journal
 
 from wsdev import __version__
 from wsdev.cli import SUMMARIES, main
-from wsdev.commands import connect, journal, logs, profiles, record, replay, serve, tokens
+from wsdev.commands import connect, doctor, journal, logs, profiles, record, replay, serve, tokens
 from wsdev.errors import ExitCode
 from wsdev.tokens import TokenBook
 
@@ -147,6 +147,7 @@ COMMANDS = [
     [],
     ["serve"],
     ["connect"],
+    ["doctor"],
     ["record"],
     ["replay"],
     ["tokens"],
@@ -182,6 +183,7 @@ def test_summaries_are_the_commands_own() -> None:
     docs = {
         "serve": serve.serve,
         "connect": connect.connect,
+        "doctor": doctor.doctor,
         "record": record.record,
         "replay": replay.replay,
         "tokens": tokens.fetch,

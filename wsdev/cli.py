@@ -18,6 +18,7 @@ from wsdev.errors import ExitCode, WsdevError
 SUMMARIES: Final = {
     "serve": "Run the gateway that devices connect to.",
     "connect": "Connect as a device or a fleet, and say what happened.",
+    "doctor": "Look at this host: can devices reach its gateway, and why not.",
     "record": "Write a device's session from the journal to a file.",
     "replay": "Play a recorded session to a gateway and compare its answers.",
     "tokens": "Fetch tokens from a gateway, or keep its token book on the host.",
