@@ -182,13 +182,20 @@ def _let_in(facts: HostFacts, verdict: Verdict) -> str:
 
 
 def _insert(base: BaseChain, port: int, *, is_inbound: bool) -> str:
-    if base.tool == "nft":
+    tool, place = base.tool, base.place
+    if tool == "nft" and place[2] in _CHAINS_OF_IPTABLES:
+        tool, place = ("iptables" if place[0] == "ip" else "ip6tables"), place[1:]
+    if tool == "nft":
         what = f"tcp dport {port}" if is_inbound else f"tcp sport {port} ct state established"
-        return f"sudo nft insert rule {' '.join(base.place)} {what} accept"
-    table, chain = base.place
+        return f"sudo nft insert rule {' '.join(place)} {what} accept"
+    table, chain = place
     shown = "" if table == "filter" else f" -t {table}"
     end = "--dport" if is_inbound else "--sport"
-    return f"sudo {base.tool}{shown} -I {chain} -p tcp {end} {port} -j ACCEPT"
+    return f"sudo {tool}{shown} -I {chain} -p tcp {end} {port} -j ACCEPT"
+
+
+_CHAINS_OF_IPTABLES: Final = frozenset({"PREROUTING", "INPUT", "OUTPUT", "POSTROUTING"})
+"""Names that iptables gives to chains in nftables, where it does not want nft to write."""
 
 
 def _show_rules(verdict: Verdict) -> str:
