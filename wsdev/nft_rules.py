@@ -151,7 +151,15 @@ def _rule_texts(text: str) -> dict[tuple[str, str, int], str]:
 
 def _rule(statements: Sequence[Any], told: str | None, table: _Table) -> Rule:
     text = told or msgspec.json.encode(statements).decode()
-    return Rule(text, lambda packet: tuple(_alternatives(statements, packet, table)))
+
+    def ask(packet: Packet) -> Alternatives:
+        try:
+            return tuple(_alternatives(statements, packet, table))
+        except (AttributeError, KeyError, TypeError, ValueError, RecursionError):
+            # Of a form that this version of nft does not have: it may do anything.
+            return ((Match.MAYBE, Action("fate", Fate.UNKNOWN)),)
+
+    return Rule(text, ask)
 
 
 def _alternatives(
