@@ -71,16 +71,16 @@ FIREWALLD = """public (active)
   target: {target}
   icmp-block-inversion: no
   interfaces: eth0
-  sources: 
+  sources:
   services: dhcpv6-client ssh
   ports: {ports}
-  protocols: 
+  protocols:
   forward: yes
   masquerade: no
-  forward-ports: 
-  source-ports: 
-  icmp-blocks: 
-  rich rules: 
+  forward-ports:
+  source-ports:
+  icmp-blocks:
+  rich rules:
 {rich}
 """
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import pytest
 
 from wsdev.firewall_rules import (
@@ -27,8 +29,14 @@ def rule(text: str, match: Match, action: Action) -> Rule:
     return Rule(text, lambda _: ((match, action),))
 
 
-def base(*rules: Rule, policy: Fate = Fate.ACCEPT, hook: str = "input", **more: Chain) -> BaseChain:
-    chains = {"main": Chain("main", rules), **more}
+def base(
+    *rules: Rule,
+    policy: Fate = Fate.ACCEPT,
+    hook: str = "input",
+    sub: Chain | None = None,
+    more: Mapping[str, Chain] = {},
+) -> BaseChain:
+    chains = {"main": Chain("main", rules), **more} | ({"sub": sub} if sub else {})
     return BaseChain("nft", ("inet", "t", "main"), hook, 0, frozenset({4}), "main", chains, policy)
 
 
@@ -98,7 +106,7 @@ def test_many_jumps_to_one_chain_cost_no_more_than_one() -> None:
         jump = rule("j", MAYBE, Action("jump", target=f"c{n + 1}"))
         subs[f"c{n}"] = Chain(f"c{n}", (jump, jump))
     subs["c40"] = Chain("c40", ())
-    assert doing(base(rule("j", YES, Action("jump", target="c0")), **subs)) == ("open", ())
+    assert doing(base(rule("j", YES, Action("jump", target="c0")), more=subs)) == ("open", ())
 
 
 def test_drop_of_one_chain_outweighs_the_accept_of_another() -> None:
@@ -121,9 +129,9 @@ def test_rules_of_the_other_ip_do_not_count() -> None:
 def test_packets_are_those_of_a_tcp_handshake() -> None:
     first, answer = (make("2001:db8::7", "eth0", 3000) for make in (first_packet, answering_packet))
     assert (first.version, first.incoming, first.destination_port) == (6, "eth0", 3000)
-    assert (first.state, first.flags) == ("new", {"syn"})
+    assert (first.state, first.flags) == ("new", frozenset({"syn"}))
     assert (answer.outgoing, answer.source_port, answer.incoming) == ("eth0", 3000, "")
-    assert (answer.state, answer.flags) == ("established", {"syn", "ack"})
+    assert (answer.state, answer.flags) == ("established", frozenset({"syn", "ack"}))
 
 
 @pytest.mark.parametrize(

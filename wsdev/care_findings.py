@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Final
 
-from wsdev.findings import Finding, found
+from wsdev.findings import Finding, found, moment
 from wsdev.host_facts import HostFacts, Rights
 
 FEW_CONNECTIONS: Final = 500
@@ -72,7 +72,7 @@ def files(facts: HostFacts) -> Iterator[Finding]:
 def clock(facts: HostFacts) -> Iterator[Finding]:
     """Whether times can be believed."""
     told = facts.clock
-    shown = datetime.fromtimestamp(told.now, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    shown = moment(told.now)
     if told.now < NEVER_BEFORE:
         yield found("clock_wrong", shown, command="sudo timedatectl set-ntp true")
         return

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from wsdev.finding_kinds import FINDINGS, FindingKind, Grade
 from wsdev.sanitize import printable
@@ -37,6 +38,11 @@ class Finding:
 def found(code: str, *evidence: str, command: str = "") -> Finding:
     """A finding, its evidence made fit for a terminal."""
     return Finding(code, clean(evidence), printable(command, 1000))
+
+
+def moment(seconds: float) -> str:
+    """Unix seconds as people write a time."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
 def clean(lines: Iterable[str]) -> tuple[str, ...]:

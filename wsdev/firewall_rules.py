@@ -145,7 +145,7 @@ class BaseChain:
     priority: int
     versions: frozenset[int]
     chain: str
-    chains: Mapping[str, Chain] = field(repr=False)
+    chains: Mapping[str, Chain] = field(repr=False, compare=False)
     policy: Fate = Fate.ACCEPT
 
 

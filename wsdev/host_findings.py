@@ -80,8 +80,8 @@ def _way_in(facts: HostFacts) -> WayIn | None:
     policy = facts.note.public_tokens
     if not (policy == "open" or (policy == "window" and facts.tokens.window_left > 0)):
         words.append("--token-file token.txt")
-        way = "wsdev tokens create" if policy == "off" else "wsdev tokens open, or tokens create"
-        notes.append(f"token.txt holds the device's token: {way}{facts.state_option}")
+        create = f"wsdev tokens create --device {device} --name NAME{facts.state_option}"
+        notes.append(f"token.txt holds a token, made on this host with: {create}")
     page = f"{'https' if tls else 'http'}://{host}:{facts.port}/"
     return WayIn(" ".join(words), page, "; ".join(notes))
 

@@ -125,6 +125,9 @@ def _rule(text: str, words: Sequence[str], table: _Table) -> Rule:
     return Rule(text, ask)
 
 
+_FREE_TEXT: Final = frozenset({"--comment", "--log-prefix", "--nflog-prefix", "--string"})
+"""Options whose value may begin with anything, a dash too."""
+
 Option = tuple[str, list[str], bool]
 """Name, values, whether a ``!`` stands before it."""
 
@@ -133,7 +136,9 @@ def _options(words: Sequence[str]) -> Iterator[Option]:
     name, turned, turn = "", False, False
     values: list[str] = []
     for word in words:
-        if word == "!":
+        if name in _FREE_TEXT and not values:
+            values.append(word)
+        elif word == "!":
             turn = True
         elif word.startswith("-") and len(word) > 1 and not word[1:].isdecimal():
             if name:

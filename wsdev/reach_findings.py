@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from wsdev.finding_kinds import Grade
-from wsdev.findings import Finding, found
+from wsdev.findings import Finding, found, moment
 from wsdev.firewall_fronts import FrontFacts
 from wsdev.firewall_rules import INBOUND, BaseChain, Verdict
 from wsdev.host_facts import CertificateFacts, HostFacts, Listening, Visit
@@ -34,7 +34,7 @@ def server(facts: HostFacts) -> Iterator[Finding]:
 def _running(facts: HostFacts) -> Finding:
     who = f"process {facts.holder or '?'}, state folder {facts.state}"
     if facts.is_told:
-        who += f", wsdev {facts.note.version}"
+        who += f", wsdev {facts.note.version}, since {moment(facts.note.started)}"
     answers = facts.answering
     if not answers:
         heard = [f"{_socket(v.address, facts.port)}: {v.detail}" for v in facts.visits[:4]]

@@ -143,7 +143,7 @@ class TokenFile:
         """Open the file that is there.
 
         Args:
-            read_only: For a look that leaves the file's rights, too, as they are.
+            read_only: For a look that leaves the folder, and the file's rights, as they are.
 
         Raises:
             TokenBookError: missing (code ``missing``), another program's (``foreign``), of a newer
@@ -158,6 +158,8 @@ class TokenFile:
                     code="missing",
                 )
             mode = "ro" if read_only else "rw"
+            if read_only and not path.with_name(f"{path.name}-wal").exists():
+                mode += "&immutable=1"  # nobody has it open: a reader would leave a log behind
             # Never rwc: a file that vanished meanwhile is an error, not a new and empty book.
             self._db = sqlite3.connect(
                 f"{path.absolute().as_uri()}?mode={mode}",

@@ -79,7 +79,8 @@ def _print(facts: HostFacts, diagnosis: Diagnosis, *, qr: bool, quiet: bool) -> 
     if diagnosis.way_in is None:
         console.print("Nothing but this host can come in yet: mend the first problem above.")
         return
-    _print_way_in(console, diagnosis.way_in, qr=qr)
+    mended = not diagnosis.count(Grade.PROBLEM)
+    _print_way_in(console, diagnosis.way_in, mended=mended, qr=qr)
 
 
 def _print_finding(console: Console, finding: Finding) -> None:
@@ -97,8 +98,8 @@ def _print_finding(console: Console, finding: Finding) -> None:
         console.print(Text(f"{_INDENT}  {finding.command}", style="cyan"))
 
 
-def _print_way_in(console: Console, way_in: WayIn, *, qr: bool) -> None:
-    console.print("In the field run:")
+def _print_way_in(console: Console, way_in: WayIn, *, mended: bool, qr: bool) -> None:
+    console.print("In the field run:" if mended else "In the field, once that is mended, run:")
     console.print(Text(f"  {way_in.connect}", style="bold"))
     if way_in.note:
         console.print(f"  ({way_in.note})")
