@@ -1,10 +1,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import datetime
+import socket
 import ssl
+import threading
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -29,18 +32,39 @@ def own_authority(monkeypatch: pytest.MonkeyPatch, authority: trustme.CA, path: 
 
 
 @asynccontextmanager
-async def tls_server(cert: trustme.LeafCert) -> AsyncIterator[int]:
-    """A server with this certificate on loopback; its port."""
+async def server(greeting: bytes = b"", tls: ssl.SSLContext | None = None) -> AsyncIterator[int]:
+    """A server on loopback that waits for the other end to leave; its port."""
+
+    def take_one(sock: socket.socket) -> None:
+        with contextlib.suppress(OSError), contextlib.ExitStack() as stack:
+            stack.enter_context(sock)
+            sock.settimeout(PATIENCE)
+            there = stack.enter_context(tls.wrap_socket(sock, server_side=True)) if tls else sock
+            there.sendall(greeting)
+            while there.recv(4096):
+                pass
+
+    def take_all() -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                take_one(listener.accept()[0])
+
+    listener = socket.create_server(("127.0.0.1", 0))
+    thread = threading.Thread(target=take_all)
+    thread.start()
+    try:
+        yield listener.getsockname()[1]
+    finally:
+        listener.shutdown(socket.SHUT_RDWR)
+        await asyncio.to_thread(thread.join)  # the loop has to close its ends
+        listener.close()
+
+
+def tls_server(cert: trustme.LeafCert) -> AbstractAsyncContextManager[int]:
+    """One with this certificate."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     cert.configure_cert(context)
-
-    async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.read()
-        writer.transport.abort()
-
-    server = await asyncio.start_server(hang_up, "127.0.0.1", 0, ssl=context)
-    async with server:
-        yield server.sockets[0].getsockname()[1]
+    return server(tls=context)
 
 
 async def test_certificate_is_the_one_that_is_shown(tmp_path: Path) -> None:
@@ -92,8 +116,8 @@ async def test_without_a_gateway_the_file_is_looked_at(tmp_path: Path) -> None:
         (None, "No such file or directory"),
         (b"", "no certificate is in it"),
         (b"\xff\xfe", "it is not PEM"),
-        (b"-----BEGIN CERTIFICATE-----\nAA\n-----END CERTIFICATE-----\n", "it cannot be read"),
-        (b"-----BEGIN CERTIFICATE-----\n%\n-----END CERTIFICATE-----\n", ""),
+        (b"-----BEGIN CERTIFICATE-----\nAA\n-----END CERTIFICATE-----\n", "it is not PEM"),
+        (b"-----BEGIN CERTIFICATE-----\nQUJD\n-----END CERTIFICATE-----\n", "it cannot be read"),
     ],
 )
 async def test_file_that_holds_none_is_told(
@@ -108,24 +132,12 @@ async def test_file_that_holds_none_is_told(
 
 
 async def test_server_that_does_not_speak_tls_shows_none(tmp_path: Path) -> None:
-    async def talk(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.write(b"220 hello\r\n")
-        writer.close()
-
-    server = await asyncio.start_server(talk, "127.0.0.1", 0)
-    async with server:
-        port = server.sockets[0].getsockname()[1]
+    async with server(b"220 hello\r\n") as port:
         told = await look_at_certificate("127.0.0.1", port, str(tmp_path / "x"), PATIENCE)
     assert told.trouble == "No such file or directory"
 
 
 async def test_server_that_says_nothing_is_given_up(tmp_path: Path) -> None:
-    async def wait(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.read()
-        writer.close()
-
-    server = await asyncio.start_server(wait, "127.0.0.1", 0)
-    async with server:
-        port = server.sockets[0].getsockname()[1]
+    async with server() as port:
         told = await look_at_certificate("127.0.0.1", port, str(tmp_path / "x"), 0.2)
     assert told.trouble
