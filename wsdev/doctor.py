@@ -275,7 +275,7 @@ def _newest(folder: Path) -> float:
 
 
 def _look_at_tokens(folder: Path) -> TokenFacts:
-    if not (folder / BOOK_NAME).exists():
+    if not os.path.exists(folder / BOOK_NAME):  # also for one who may not look into the folder
         return TokenFacts(is_missing=True)
     try:
         book = TokenFile(folder / BOOK_NAME, read_only=True)
@@ -289,7 +289,7 @@ def _look_at_tokens(folder: Path) -> TokenFacts:
 
 def _look_at_disk(folder: Path) -> DiskFacts | None:
     place = folder
-    while not place.exists() and place != place.parent:
+    while not os.path.exists(place) and place != place.parent:
         place = place.parent
     try:
         told = os.statvfs(place)
