@@ -43,6 +43,7 @@ WELL: Final = HostFacts(
     command="wsdev",
     program="/usr/bin/wsdev",
     state="/home/pi/.local/state/wsdev",
+    state_shown="~/.local/state/wsdev",
     state_option="",
     holder=4242,
     note=NOTE,

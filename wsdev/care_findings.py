@@ -95,7 +95,7 @@ def disk(facts: HostFacts) -> Iterator[Finding]:
         return
     most = facts.note.journal_max
     bound = f"--journal-max {_size(most)}" if most else "no bound (--journal-max 0)"
-    room = f"{_size(told.free)} free of {_size(told.size)} at {facts.state}"
+    room = f"{_size(told.free)} free of {_size(told.size)} at {facts.state_shown}"
     lines = [room, f"the journal has {_size(told.used_by_journal)}, {bound}"]
     if told.is_read_only:
         yield found("disk_read_only", *lines, command=f"findmnt -T {shlex.quote(facts.state)}")
@@ -149,8 +149,8 @@ def rights(facts: HostFacts) -> Iterator[Finding]:
     elif loose:
         yield found("rights_loose", *tell[:6], command=" && ".join(commands))
     elif not foreign:
-        yield found("rights_private", f"{facts.state}, {len(there) - 1} files in it")
+        yield found("rights_private", f"{facts.state_shown}, {len(there) - 1} files in it")
 
 
 def _name(facts: HostFacts, each: Rights) -> str:
-    return facts.state if each.name == "." else each.name
+    return facts.state_shown if each.name == "." else each.name

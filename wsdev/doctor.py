@@ -109,6 +109,7 @@ async def examine(question: Question, patience: float = PATIENCE) -> HostFacts:
         command=question.command,
         program=question.program,
         state=str(folder),
+        state_shown=_shown(folder),
         state_option=question.state_option,
         holder=pid,
         holder_trouble=trouble,
@@ -135,6 +136,12 @@ def _find_holder(folder: Path) -> tuple[int | None, str]:
         return holder(folder), ""
     except StateFolderError as exc:
         return None, exc.cause
+
+
+def _shown(folder: Path) -> str:
+    with contextlib.suppress(ValueError, RuntimeError):  # not below it; or there is no home
+        return str("~" / folder.relative_to(Path.home()))
+    return str(folder)
 
 
 def _planned_note(settings: ServeSettings) -> ServeNote:

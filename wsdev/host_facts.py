@@ -169,7 +169,7 @@ class HostFacts:
 
     Attributes:
         command: How to call this wsdev again; ``program`` is the same for sudo, with its path.
-        state: The state folder.
+        state: The state folder; ``state_shown`` is the same for eyes, ``~`` for the home.
         state_option: ``--state …`` quoted, if it is not the user's own; else empty.
         holder: The process of the gateway that holds the folder; None if none does.
         holder_trouble: Why that cannot be told.
@@ -185,6 +185,7 @@ class HostFacts:
     command: str
     program: str
     state: str
+    state_shown: str
     state_option: str
     holder: int | None
     holder_trouble: str = ""

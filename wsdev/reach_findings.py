@@ -32,7 +32,7 @@ def server(facts: HostFacts) -> Iterator[Finding]:
 
 
 def _running(facts: HostFacts) -> Finding:
-    who = f"process {facts.holder or '?'}, state folder {facts.state}"
+    who = f"process {facts.holder or '?'}"
     if facts.is_told:
         who += f", wsdev {facts.note.version}, since {moment(facts.note.started)}"
     answers = facts.answering
@@ -54,7 +54,7 @@ def _health_command(facts: HostFacts, visit: Visit) -> str:
 
 
 def _not_running(facts: HostFacts) -> Finding:
-    nobody = f"nobody holds {facts.state}"
+    nobody = f"nobody holds {facts.state_shown}"
     if facts.answering:
         where = _socket(facts.answering[0].address, facts.port)
         command = f"ps -o user,args -p {_owners_pid(facts)}" if _owners_pid(facts) else ""

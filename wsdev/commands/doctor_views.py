@@ -69,7 +69,7 @@ def _print(facts: HostFacts, diagnosis: Diagnosis, *, qr: bool, quiet: bool) -> 
     console = Console(highlight=False, markup=False, emoji=False, soft_wrap=True)
     shown = [f for f in diagnosis.findings if not quiet or f.grade is not Grade.OK]
     if not quiet:
-        console.print(f"port {facts.port}, state folder {printable(facts.state)}")
+        console.print(f"port {facts.port}, state folder {printable(facts.state_shown)}")
     for finding in shown:
         _print_finding(console, finding)
     if quiet and not qr:
