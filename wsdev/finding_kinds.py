@@ -115,7 +115,10 @@ FINDINGS: Final[dict[str, FindingKind]] = {
     ),
     "firewall_open": FindingKind("firewall", _OK, "no rule keeps devices from the port"),
     "firewall_blocks": FindingKind(
-        "firewall", _PROBLEM, "the rules keep devices from the port", "let the port in"
+        "firewall",
+        _PROBLEM,
+        "the rules keep devices from the port",
+        "let the port in; what nft and iptables are told is gone at the next boot, unless saved",
     ),
     "firewall_depends": FindingKind(
         "firewall",
