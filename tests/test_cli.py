@@ -24,7 +24,18 @@ from made_journal import made_journal
 
 from wsdev import __version__
 from wsdev.cli import SUMMARIES, main
-from wsdev.commands import connect, journal, logs, profiles, record, replay, schema, serve, tokens
+from wsdev.commands import (
+    connect,
+    doctor,
+    journal,
+    logs,
+    profiles,
+    record,
+    replay,
+    schema,
+    serve,
+    tokens,
+)
 from wsdev.errors import ExitCode
 from wsdev.tokens import TokenBook
 
@@ -84,6 +95,7 @@ COMMANDS = [
     [],
     ["serve"],
     ["connect"],
+    ["doctor"],
     ["record"],
     ["replay"],
     ["tokens"],
@@ -120,6 +132,7 @@ def test_summaries_are_the_commands_own() -> None:
         "serve": serve.serve,
         "connect": connect.connect,
         "schema": schema.schema,
+        "doctor": doctor.doctor,
         "record": record.record,
         "replay": replay.replay,
         "tokens": tokens.fetch,

@@ -35,7 +35,9 @@ from wsdev.interfaces import listen
 from wsdev.journal_interface import Journal
 from wsdev.metrics import Metrics
 from wsdev.runner import banner, log_loop_fault, recording
+from wsdev.serve_note import NOTE_NAME
 from wsdev.settings import load
+from wsdev.state_lock import note_of
 from wsdev.token_file import FILE_NAME
 from wsdev.tokens import TokenBook
 
@@ -419,3 +421,21 @@ def test_acknowledged_message_is_on_disk_when_the_gateway_has_stopped(tmp_path: 
     assert rows(tmp_path, "SELECT id FROM messages WHERE id IS NOT NULL") == [(1,)]
     assert rows(tmp_path, "SELECT device, code FROM sessions") == [("kitchen", 1012)]
     assert rows(tmp_path, "SELECT how FROM runs") == [("stopped",)]
+
+
+# What the commands beside it are told
+
+
+def test_gateway_that_cannot_leave_its_note_serves_all_the_same(tmp_path: Path) -> None:
+    (tmp_path / NOTE_NAME / "in the way").mkdir(parents=True)
+    with running_gateway(tmp_path) as gateway:
+        assert gateway.wait_for_log("not_told")["file"] == NOTE_NAME
+        assert httpx.get(gateway.url("/healthz", scheme="http"), trust_env=False).is_success
+
+
+def test_note_is_left_before_the_banner_and_taken_away_at_the_end(tmp_path: Path) -> None:
+    with running_gateway(tmp_path) as gateway:
+        note = note_of(tmp_path, gateway.pid)
+        assert note is not None
+        assert note.addresses == [gateway.address]
+    assert not (tmp_path / NOTE_NAME).exists()

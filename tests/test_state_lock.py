@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from wsdev.errors import AlreadyRunning, StateFolderError
-from wsdev.state_lock import LOCK_NAME, hold_state_folder, holder
+from wsdev.serve_note import NOTE_NAME, ServeNote
+from wsdev.state_lock import LOCK_NAME, hold_state_folder, holder, left_note, note_of
 
 HOLD = """
 import sys
@@ -151,3 +152,48 @@ except StateFolderError as error:
 def test_disk_without_room_is_told(tmp_path: Path) -> None:
     output = subprocess.check_output([sys.executable, "-c", NO_ROOM, str(tmp_path)], text=True)
     assert output == f"cannot write to the state folder {tmp_path}: File too large\n"
+
+
+# What the holder tells of itself
+
+NOTE = ServeNote(pid=os.getpid(), version="0.1.0", started=1.0, addresses=[("127.0.0.1", 3000)])
+
+
+def test_note_is_there_while_the_block_runs_and_for_its_user_alone(tmp_path: Path) -> None:
+    with left_note(tmp_path, NOTE):
+        path = tmp_path / NOTE_NAME
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+        assert note_of(tmp_path, NOTE.pid) == NOTE
+        assert [each.name for each in tmp_path.iterdir()] == [NOTE_NAME]
+    assert list(tmp_path.iterdir()) == []
+    assert note_of(tmp_path, NOTE.pid) is None
+
+
+def test_note_of_another_process_means_nothing(tmp_path: Path) -> None:
+    with left_note(tmp_path, NOTE):
+        assert note_of(tmp_path, NOTE.pid + 1) is None
+
+
+def test_note_and_draft_of_a_killed_gateway_are_replaced(tmp_path: Path) -> None:
+    (tmp_path / NOTE_NAME).write_text("old")
+    (tmp_path / f".{NOTE_NAME}.part").write_text("cut")
+    assert note_of(tmp_path, NOTE.pid) is None
+    with left_note(tmp_path, NOTE):
+        assert note_of(tmp_path, NOTE.pid) == NOTE
+
+
+def test_note_does_not_follow_a_link_out_of_the_folder(tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.write_text("precious")
+    folder = tmp_path / "state"
+    folder.mkdir()
+    (folder / NOTE_NAME).symlink_to(elsewhere)
+    (folder / f".{NOTE_NAME}.part").symlink_to(elsewhere)
+    with left_note(folder, NOTE):
+        assert note_of(folder, NOTE.pid) == NOTE
+    assert elsewhere.read_text() == "precious"
+
+
+def test_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="No such file"), left_note(tmp_path / "gone", NOTE):
+        pass

@@ -96,6 +96,26 @@ def test_file_that_others_could_read_is_closed_to_them(path: Path) -> None:
     assert mode_of(path) == 0o600
 
 
+def test_look_that_only_reads_leaves_all_as_it_is(path: Path) -> None:
+    with closing(TokenFile(path)) as file:
+        keep(file, device_record())
+    path.chmod(0o644)
+    before = {(each.name, mode_of(each)) for each in path.parent.iterdir()}
+    with closing(TokenFile(path, read_only=True)) as look:
+        assert [record.name for record in look.records()] == ["kitchen"]
+    assert {(each.name, mode_of(each)) for each in path.parent.iterdir()} == before
+    assert mode_of(path) == 0o644
+
+
+def test_look_that_only_reads_sees_what_a_gateway_has_just_written(path: Path) -> None:
+    with closing(TokenFile(path)) as file:
+        keep(file, device_record())
+        with closing(TokenFile(path, read_only=True)) as look:
+            assert [record.name for record in look.records()] == ["kitchen"]
+            with pytest.raises(StateFolderError, match="readonly"), look.writing():
+                look.add(device_record("t-000002"))
+
+
 def test_only_the_first_call_makes_the_file(path: Path) -> None:
     before = path.read_bytes()
     assert not make_token_file(path)

@@ -18,12 +18,13 @@ from wsdev.errors import ExitCode, WsdevError
 SUMMARIES: Final = {
     "serve": "Run the gateway that devices connect to.",
     "connect": "Connect as a device or a fleet, and say what happened.",
-    "schema": "Print the JSON Schema of what wsdev connect --json prints.",
+    "doctor": "Look at this host: can devices reach its gateway, and why not.",
     "record": "Write a device's session from the journal to a file.",
     "replay": "Play a recorded session to a gateway and compare its answers.",
     "tokens": "Fetch tokens from a gateway, or keep its token book on the host.",
     "profiles": "List the firmwares that wsdev connect can behave as.",
     "logs": "Show the journal: connections, refusals, messages.",
+    "schema": "Print the JSON Schema of what wsdev connect --json prints.",
     "journal": "Look after the journal on the host: numbers, export, space.",
 }
 """The commands, each the module of that name in :mod:`wsdev.commands`, with its help in one line.

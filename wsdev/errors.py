@@ -73,6 +73,7 @@ class ExitCode(enum.IntEnum):
     TOKEN_UNKNOWN = 31
     TOKEN_RETIRED = 32
     ANSWERS_DIFFER = 33
+    PROBLEMS_FOUND = 34
     INTERRUPTED = 130
 
 
@@ -102,6 +103,7 @@ EXIT_CODE_MEANINGS: dict[ExitCode, str] = {
     ExitCode.TOKEN_UNKNOWN: "tokens check: well formed, but not in this book",
     ExitCode.TOKEN_RETIRED: "tokens check: revoked or retired",
     ExitCode.ANSWERS_DIFFER: "replay: the gateway answered otherwise than was recorded",
+    ExitCode.PROBLEMS_FOUND: "doctor: a problem was found",
     ExitCode.INTERRUPTED: "interrupted with Ctrl-C",
 }
 

@@ -97,14 +97,19 @@ def _bind(family: socket.AddressFamily, address: str, port: int) -> socket.socke
 
 def own_addresses() -> list[str]:
     """The addresses of all interfaces, loopback last; link-local IPv6 left out (needs a scope)."""
-    found: set[ipaddress.IPv4Address | ipaddress.IPv6Address] = set()
+    return [address for address, _ in addresses_and_interfaces()]
+
+
+def addresses_and_interfaces() -> list[tuple[str, str]]:
+    """The same addresses in the same order, each with its interface's name."""
+    found: dict[ipaddress.IPv4Address | ipaddress.IPv6Address, str] = {}
     for adapter in ifaddr.get_adapters():
         for ip in adapter.ips:
             address = ipaddress.ip_address(ip.ip if isinstance(ip.ip, str) else ip.ip[0])
             if not (address.version == 6 and address.is_link_local):
-                found.add(address)
+                found.setdefault(address, adapter.name)
     ordered = sorted(found, key=lambda ip: (ip.is_loopback, ip.version, int(ip)))
-    return [str(address) for address in ordered]
+    return [(str(address), found[address]) for address in ordered]
 
 
 def _answering(

@@ -29,10 +29,11 @@ from wsdev.journal_schema import FILE_NAME
 from wsdev.log_writer import written_aside
 from wsdev.metrics import Metrics
 from wsdev.metrics_page import serve_metrics
+from wsdev.serve_note import NOTE_NAME, make_note
 from wsdev.server import FIRST_WINDOW, SPARE_FILES, Gateway, make_tls_context, raise_file_limit
 from wsdev.setting_values import duration_text, size_text
 from wsdev.settings import ServeSettings
-from wsdev.state_lock import hold_state_folder
+from wsdev.state_lock import hold_state_folder, left_note
 from wsdev.tokens import TokenBook
 
 Echo = Callable[[str], None]
@@ -161,7 +162,7 @@ async def _serve(
         parts.metrics,
         # Not the loop's: uvloop counts whole milliseconds, and a pong on a fast network takes less.
         clock=time.monotonic,
-        max_connections=raise_file_limit() - SPARE_FILES,
+        max_connections=(room := raise_file_limit() - SPARE_FILES),
     )
     parts.metrics.watch(
         loop.call_soon_threadsafe,
@@ -173,13 +174,35 @@ async def _serve(
     await gateway.start(sockets, tls)
     # What start-up made lives as long as the process; the collector need not look at it again.
     gc.freeze()
-    for line in banner(settings, parts.book, sockets, own_addresses()):
-        echo(line)
-    sys.stdout.flush()
-    await stop.wait()
-    logs.log(logging.INFO, "draining", devices=len(gateway.hub), seconds=settings.drain)
-    await gateway.drain(settings.drain)
+    with _told(settings, sockets, room):
+        for line in banner(settings, parts.book, sockets, own_addresses()):
+            echo(line)
+        sys.stdout.flush()
+        await stop.wait()
+        logs.log(logging.INFO, "draining", devices=len(gateway.hub), seconds=settings.drain)
+        await gateway.drain(settings.drain)
     logs.log(logging.INFO, "stopped")
+
+
+@contextlib.contextmanager
+def _told(
+    settings: ServeSettings, sockets: Sequence[socket.socket], max_connections: int
+) -> Iterator[None]:
+    """Tell the commands beside what runs here; a full disk is no reason not to serve."""
+    note = make_note(
+        settings,
+        [(str(name[0]), int(name[1])) for name in (sock.getsockname() for sock in sockets)],
+        pid=os.getpid(),
+        version=__version__,
+        started=time.time(),
+        max_connections=max_connections,
+    )
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(left_note(settings.state_folder(), note))
+        except OSError as exc:
+            logs.log(logging.WARNING, "not_told", cause=exc.strerror, file=NOTE_NAME)
+        yield
 
 
 def banner(

@@ -1,4 +1,7 @@
-"""One gateway for a state folder: a lock that the kernel releases when its holder dies."""
+"""One gateway for a state folder: a lock that the kernel releases when its holder dies.
+
+Beside it lies what the holder tells of itself; it means nothing without the lock.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+import msgspec
+
 from wsdev.errors import AlreadyRunning, StateFolderError
+from wsdev.serve_note import NOTE_NAME, ServeNote, read_note
 
 LOCK_NAME: Final = "serve.lock"
 
@@ -72,6 +78,36 @@ def holder(folder: Path) -> int | None:
     finally:
         os.close(handle)
     return None
+
+
+@contextlib.contextmanager
+def left_note(folder: Path, note: ServeNote) -> Iterator[None]:
+    """Leave the note (0600) in a folder whose lock is held, for as long as the block runs.
+
+    Raises:
+        OSError: it cannot be written; whether to go on without is the caller's to say.
+    """
+    path = folder / NOTE_NAME
+    draft = folder / f".{NOTE_NAME}.part"
+    draft.unlink(missing_ok=True)  # of one that was killed
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
+    with open(os.open(draft, flags, 0o600), "wb") as out:
+        out.write(msgspec.json.encode(note))
+    draft.rename(path)  # whole or not at all, for those who look
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError):
+            path.unlink()
+
+
+def note_of(folder: Path, pid: int) -> ServeNote | None:
+    """What the gateway with this process id told of itself; None if it told nothing."""
+    try:
+        note = read_note((folder / NOTE_NAME).read_bytes())
+    except OSError:
+        return None
+    return note if note is not None and note.pid == pid else None
 
 
 def _not_writable(folder: Path, exc: OSError) -> StateFolderError:

@@ -139,8 +139,11 @@ class TokenFile:
     :class:`~wsdev.errors.StateFolderError` (no right to read or write).
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, read_only: bool = False) -> None:
         """Open the file that is there.
+
+        Args:
+            read_only: For a look that leaves the folder, and the file's rights, as they are.
 
         Raises:
             TokenBookError: missing (code ``missing``), another program's (``foreign``), of a newer
@@ -154,18 +157,22 @@ class TokenFile:
                     "start wsdev serve once, or name the folder with --state",
                     code="missing",
                 )
-            # mode=rw: a file that vanished meanwhile is an error, not a new and empty book.
+            mode = "ro" if read_only else "rw"
+            if read_only and not path.with_name(f"{path.name}-wal").exists():
+                mode += "&immutable=1"  # nobody has it open: a reader would leave a log behind
+            # Never rwc: a file that vanished meanwhile is an error, not a new and empty book.
             self._db = sqlite3.connect(
-                f"{path.absolute().as_uri()}?mode=rw",
+                f"{path.absolute().as_uri()}?mode={mode}",
                 uri=True,
                 timeout=_BUSY_TIMEOUT,
                 isolation_level=None,
             )
             undo.callback(self._db.close)
             self._inspect()
-            self._db.execute("PRAGMA synchronous = FULL")
-            if path.stat().st_mode & 0o077:
-                path.chmod(0o600)  # a copy put back from a backup, for example
+            if not read_only:
+                self._db.execute("PRAGMA synchronous = FULL")
+                if path.stat().st_mode & 0o077:
+                    path.chmod(0o600)  # a copy put back from a backup, for example
             undo.pop_all()
 
     def _inspect(self) -> None:
