@@ -92,6 +92,7 @@ class Group:
         self._open = open_sessions
         self._times: list[int] = []
         self._rows: list[PlainRow] = []
+        self._starts: list[tuple[int, int, SessionStart]] = []
         self._calls: list[tuple[Callable[..., None], tuple[Any, ...]]] = []
         self._files: list[tuple[str, str, int, int]] = []
         self._fresh: dict[str, _Known] = {}
@@ -198,7 +199,7 @@ class Group:
         """A device is let in."""
         session.sequence = self.next(when)
         self._open.add(session)
-        self._calls.append((JournalFile.start_session, (session.sequence, when, start)))
+        self._starts.append((session.sequence, when, start))
 
     def rename_session(self, session: SessionKey, device: str) -> None:
         """A device has another name."""
@@ -235,6 +236,8 @@ class Group:
         Raises:
             sqlite3.Error: as SQLite gives it.
         """
+        # First of all: what else is here may belong to them.
+        file.start_sessions(self._starts)
         for call, arguments in self._calls:
             call(file, *arguments)
         file.add_messages(self._rows)
