@@ -9,8 +9,8 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 
+import msgspec
 from websockets.datastructures import Headers
 
 IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -51,8 +51,7 @@ def _is_loopback_host(authority: str) -> bool:
     return _LOOPBACK_NAME.fullmatch(host) is not None
 
 
-@dataclass(frozen=True, slots=True)
-class Caller:
+class Caller(msgspec.Struct, frozen=True):
     """Where a request comes from: the address that counts, and the other end of the socket.
 
     ``forwarded``: they differ, since a trusted proxy reports the address.

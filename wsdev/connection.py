@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import logging
-import secrets
+import os
 from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
@@ -100,7 +100,7 @@ class Connection:
 
     def __init__(self, gateway: Surroundings, session: GatewaySession, link: Link) -> None:
         self.link = link
-        self.visitor = Visitor(secrets.token_hex(6), _NO_ADDRESS, ("", 0), ("", 0))
+        self.visitor = Visitor(os.urandom(6).hex(), _NO_ADDRESS, ("", 0), ("", 0))
         self.member: Member | None = None
         self._gateway = gateway
         self._session = session

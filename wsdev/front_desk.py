@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Final
 from urllib.parse import parse_qsl, quote_plus, unquote
 
+import msgspec
 from websockets.datastructures import Headers
 from websockets.http11 import Request
 
@@ -37,8 +37,7 @@ MOST_ENCODED: Final = 8
 """How often a target may be percent-encoded over itself and still be shown whole."""
 
 
-@dataclass(frozen=True, slots=True)
-class Visitor:
+class Visitor(msgspec.Struct, frozen=True):
     """Who stands at the desk.
 
     Attributes:
@@ -53,8 +52,7 @@ class Visitor:
     local: tuple[str, int]
 
 
-@dataclass(frozen=True, slots=True)
-class LetIn:
+class LetIn(msgspec.Struct, frozen=True):
     """The verdict that lets a device in."""
 
     device_class: DeviceClass

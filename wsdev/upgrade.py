@@ -35,9 +35,6 @@ _PLAIN_HEAD: Final = re.compile(
 _PLAIN_KEY: Final = re.compile(r"[A-Za-z0-9+/]{22}==")
 """Sixteen bytes in base 64."""
 
-_BODY: Final = ("Transfer-Encoding", "Content-Length")
-_OFFERS: Final = ("Sec-WebSocket-Protocol", "Sec-WebSocket-Extensions")
-
 
 class Agreed(NamedTuple):
     """The upgrade is agreed on: the whole answer, and the extensions of the frames after it."""
@@ -76,7 +73,7 @@ def _plain_request(head: bytes) -> Request | None:
     for line in lines[:-1]:
         name, _, value = line.partition(":")
         headers.set_insecure(name, value.strip(" \t"))
-    if any(name in headers for name in _BODY):
+    if "Transfer-Encoding" in headers or "Content-Length" in headers:
         return None
     return Request(plain["target"].decode("ascii"), headers, plain["method"].decode("ascii"))
 
@@ -124,7 +121,8 @@ def _plain_key(request: Request) -> str | None:
         and [value.lower() for value in headers.get_all("Upgrade")] == ["websocket"]
         and headers.get_all("Sec-WebSocket-Version") == ["13"]
         and len(headers.get_all("Origin")) <= 1
-        and not any(name in headers for name in _OFFERS)
+        and "Sec-WebSocket-Protocol" not in headers
+        and "Sec-WebSocket-Extensions" not in headers
         and len(keys) == 1
         and _PLAIN_KEY.fullmatch(keys[0])
     ):
