@@ -9,6 +9,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 
 import msgspec
 from websockets.datastructures import Headers
@@ -30,6 +31,12 @@ def parse_ip(text: str) -> IPAddress | None:
     if isinstance(address, ipaddress.IPv4Address):
         return address
     return address.ipv4_mapped or ipaddress.IPv6Address(int(address))
+
+
+@lru_cache(maxsize=1024)
+def peer_ip(text: str) -> IPAddress | None:
+    """The same for a socket's other end: the same ones come again and again."""
+    return parse_ip(text)
 
 
 _AUTHORITY = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([^:\[\]]+))(?::[0-9]{0,5})?")

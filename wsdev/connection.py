@@ -11,7 +11,7 @@ from typing import Final, Protocol
 from websockets.http11 import Request
 
 from wsdev.access import Admission, may_use_name
-from wsdev.callers import parse_ip
+from wsdev.callers import peer_ip
 from wsdev.codes import CloseCode
 from wsdev.events import (
     BadMessageReceived,
@@ -129,7 +129,7 @@ class Connection:
         local = self.link.extra_info("sockname")
         # A peer that reset the connection before it was accepted has no name any more.
         if isinstance(peer, tuple) and isinstance(local, tuple):
-            address = parse_ip(peer[0]) or _NO_ADDRESS
+            address = peer_ip(peer[0]) or _NO_ADDRESS
             self.visitor = Visitor(self.visitor.id, address, peer[:2], local[:2])
         code = self._gateway.entered(self)
         if code is not None:
