@@ -58,7 +58,7 @@ class MadeJournal:
         with self._next() as (sequence, when):
             session = f"{sequence:012x}"
             start = SessionStart(session, device, device_class, address, **more)
-            self.file.start_session(sequence, when, start)
+            self.file.start_sessions([(sequence, when, start)])
         return sequence
 
     def disconnect(self, session: int, last_message: int | None = None, code: int = 1000) -> None:

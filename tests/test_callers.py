@@ -273,3 +273,14 @@ def test_only_a_loopback_peer_can_be_trusted(
         headers.set_insecure("Origin", origin)
     reason = callers.local_trust_reason(peer, headers)
     assert peer.is_loopback or reason == "not_loopback"
+
+
+def test_address_of_a_peer_is_spelled_out_once() -> None:
+    callers.peer_ip.cache_clear()
+    assert [callers.peer_ip("::ffff:192.0.2.7") for _ in range(3)] == [
+        callers.parse_ip("192.0.2.7")
+    ] * 3
+    assert callers.peer_ip.cache_info().misses == 1
+    for number in range(5000):
+        callers.peer_ip(f"10.0.{number >> 8}.{number & 255}")
+    assert callers.peer_ip.cache_info().currsize == 1024

@@ -79,7 +79,7 @@ def test_highest_number_is_found_in_every_table(file: JournalFile) -> None:
         file.start_run(1, NOW, "1.0")
     assert file.last_sequence() == 1
     with file.writing():
-        file.start_session(2, NOW, start_of())
+        file.start_sessions([(2, NOW, start_of())])
     assert file.last_sequence() == 2
     with file.writing():
         file.add_refusal(3, NOW, a_refusal())
@@ -105,10 +105,20 @@ def test_any_number_of_messages_goes_in_at_once(
     assert found == [(n, str(n), f"body {n}") for n in range(1, count + 1)]
 
 
+@pytest.mark.parametrize("count", [0, 1, 50, 101])
+def test_any_number_of_sessions_starts_at_once(
+    file: JournalFile, tmp_path: Path, count: int
+) -> None:
+    with file.writing():
+        file.start_sessions([(n, NOW + n, start_of(f"pico-{n}")) for n in range(1, count + 1)])
+    found = rows(tmp_path, "SELECT sequence, started, device FROM sessions ORDER BY sequence")
+    assert found == [(n, NOW + n, f"pico-{n}") for n in range(1, count + 1)]
+
+
 def test_session_is_told_from_start_to_end(file: JournalFile, tmp_path: Path) -> None:
     with file.writing():
         start = start_of("pico-1", via="10.0.0.1", user_agent="curl", token="t-123456")
-        file.start_session(1, NOW, start)
+        file.start_sessions([(1, NOW, start)])
         file.rename_session(1, "kitchen")
         file.end_session(1, 9, NOW + 5, an_end("\0\N{SNOWMAN}"), 4)
     assert rows(tmp_path, "SELECT * FROM sessions") == [
@@ -184,10 +194,10 @@ def test_open_sessions_and_the_run_end_at_the_time_of_the_last_thing(
 ) -> None:
     with file.writing():
         file.start_run(1, NOW, "1.0")
-        file.start_session(2, NOW + 1, start_of("one"))
-        file.start_session(3, NOW + 2, start_of("two"))
-        file.start_session(4, NOW + 99, start_of("from the future"))
-        file.start_session(5, NOW + 3, start_of("ended"))
+        file.start_sessions([(2, NOW + 1, start_of("one"))])
+        file.start_sessions([(3, NOW + 2, start_of("two"))])
+        file.start_sessions([(4, NOW + 99, start_of("from the future"))])
+        file.start_sessions([(5, NOW + 3, start_of("ended"))])
         file.add_messages([(n, 2, NOW + 3, OTHER, None, "") for n in (6, 7)])
         file.end_session(5, 8, NOW + 4, an_end(), None)
         file.mark_times(1, 8, NOW, NOW + 10)
@@ -214,7 +224,7 @@ def test_run_that_was_lost_without_sessions_ends_too(file: JournalFile, tmp_path
 
 def test_camera_of_a_picture_is_known(file: JournalFile) -> None:
     with file.writing():
-        file.start_session(1, NOW, start_of("porch"))
+        file.start_sessions([(1, NOW, start_of("porch"))])
         file.add_message((2, 1, NOW, 13, None, None), 9, b"digest", "2.jpg")
         file.add_message((3, 1, NOW, 13, None, None), 9, b"digest", None)
     assert [file.camera_of(number) for number in (1, 2, 3, 4)] == [None, "porch", None, None]

@@ -26,7 +26,7 @@ def add_session(
 ) -> None:
     """A session whose messages have these sequence numbers, and say them."""
     with file.writing():
-        file.start_session(sequence, NOW, start_of(device))
+        file.start_sessions([(sequence, NOW, start_of(device))])
         file.add_messages([(n, sequence, NOW, TELEMETRY, n, text_of(n)) for n in numbers])
         if ended:
             end_at = max([sequence, *numbers]) + 1
@@ -54,7 +54,7 @@ def test_latest_acknowledged_messages_of_a_device_are_known(file: JournalFile) -
 
 def test_what_is_not_acknowledged_is_not_among_them(file: JournalFile) -> None:
     with file.writing():
-        file.start_session(1, NOW, start_of("kitchen"))
+        file.start_sessions([(1, NOW, start_of("kitchen"))])
         file.add_messages([
             (2, 1, NOW, OTHER, 2, text_of(2)),
             (3, 1, NOW, TELEMETRY, None, text_of(3)),
@@ -87,6 +87,6 @@ def test_search_in_long_sessions_is_bounded(file: JournalFile) -> None:
     with file.writing():
         for number in range(5):
             sequence = 700_000 + 30_000 * number
-            file.start_session(sequence, NOW, start_of("kitchen"))
+            file.start_sessions([(sequence, NOW, start_of("kitchen"))])
             file.end_session(sequence, sequence + 25_000, NOW, an_end(), sequence + 20_000)
     assert resendable(file, "kitchen") == []

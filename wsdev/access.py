@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Protocol
 from urllib.parse import parse_qsl
 
+import msgspec
 from websockets.datastructures import Headers
 
 from wsdev.callers import Caller, IPAddress
@@ -101,8 +101,7 @@ def may_use_name(name: str, pinned_name: str | None, is_claimed: bool) -> bool:
     return not is_claimed if pinned_name is None else name == pinned_name
 
 
-@dataclass(frozen=True, slots=True)
-class Admission:
+class Admission(msgspec.Struct, frozen=True):
     """Somebody who is let in; ``token_id`` is None for one trusted locally without a token."""
 
     token_id: str | None

@@ -9,8 +9,9 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from functools import lru_cache
 
+import msgspec
 from websockets.datastructures import Headers
 
 IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -32,6 +33,12 @@ def parse_ip(text: str) -> IPAddress | None:
     return address.ipv4_mapped or ipaddress.IPv6Address(int(address))
 
 
+@lru_cache(maxsize=1024)
+def peer_ip(text: str) -> IPAddress | None:
+    """The same for a socket's other end: the same ones come again and again."""
+    return parse_ip(text)
+
+
 _AUTHORITY = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([^:\[\]]+))(?::[0-9]{0,5})?")
 _LOOPBACK_NAME = re.compile(r"(?:[a-z0-9_-]+\.)*localhost\.?", re.ASCII | re.IGNORECASE)
 
@@ -51,8 +58,7 @@ def _is_loopback_host(authority: str) -> bool:
     return _LOOPBACK_NAME.fullmatch(host) is not None
 
 
-@dataclass(frozen=True, slots=True)
-class Caller:
+class Caller(msgspec.Struct, frozen=True):
     """Where a request comes from: the address that counts, and the other end of the socket.
 
     ``forwarded``: they differ, since a trusted proxy reports the address.

@@ -9,7 +9,7 @@ from typing import Protocol
 from websockets.http11 import Request
 
 from wsdev.access import Admission, may_use_name
-from wsdev.callers import parse_ip
+from wsdev.callers import peer_ip
 from wsdev.codes import BROKEN_CLOSES, CloseCode, explain_close
 from wsdev.events import (
     BadMessageReceived,
@@ -125,7 +125,7 @@ class Connection:
         local = self.link.extra_info("sockname")
         # A peer that reset the connection before it was accepted has no name any more.
         if isinstance(peer, tuple) and isinstance(local, tuple):
-            self.visitor = stranger(parse_ip(peer[0]) or NO_ADDRESS, peer[:2], local[:2])
+            self.visitor = stranger(peer_ip(peer[0]) or NO_ADDRESS, peer[:2], local[:2])
         code = self._gateway.entered(self)
         if code is not None:
             self._answer(self._gateway.desk.refuse(code, self.visitor))

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import ipaddress
 import logging
-import secrets
+import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Final
 from urllib.parse import parse_qsl, quote_plus, unquote
 
+import msgspec
 from websockets.datastructures import Headers
 from websockets.http11 import Request
 
@@ -39,8 +39,7 @@ MOST_ENCODED: Final = 8
 """How often a target may be percent-encoded over itself and still be shown whole."""
 
 
-@dataclass(frozen=True, slots=True)
-class Visitor:
+class Visitor(msgspec.Struct, frozen=True):
     """Who stands at the desk.
 
     Attributes:
@@ -64,11 +63,10 @@ def stranger(
     local: tuple[str, int] = ("", 0),
 ) -> Visitor:
     """Somebody new."""
-    return Visitor(secrets.token_hex(6), address, peer, local)
+    return Visitor(os.urandom(6).hex(), address, peer, local)
 
 
-@dataclass(frozen=True, slots=True)
-class LetIn:
+class LetIn(msgspec.Struct, frozen=True):
     """The verdict that lets a device in."""
 
     device_class: DeviceClass

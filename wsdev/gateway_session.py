@@ -4,22 +4,11 @@ from __future__ import annotations
 
 from typing import Final
 
-from websockets.datastructures import Headers
-from websockets.exceptions import (
-    InvalidHandshake,
-    InvalidMethod,
-    InvalidUpgrade,
-    SecurityError,
-)
-from websockets.extensions.permessage_deflate import ServerPerMessageDeflateFactory
-from websockets.http11 import Request, Response
+from websockets.http11 import Request
 from websockets.protocol import SERVER
-from websockets.server import ServerProtocol
-from websockets.typing import Subprotocol
 
 from wsdev.events import Event, HeadRejected, RequestReceived
 from wsdev.protocol import (
-    SUBPROTOCOL,
     Ack,
     BadMessage,
     ConnectionAck,
@@ -32,7 +21,8 @@ from wsdev.protocol import (
     encode,
 )
 from wsdev.session import Session, SessionPolicy, State
-from wsdev.wire import WIRE_LOGGER, Wire
+from wsdev.upgrade import Agreed, agree, read_request
+from wsdev.wire import Wire
 
 _TLS_HANDSHAKE_RECORD: Final = 0x16
 """First byte of a TLS ClientHello (RFC 8446 section 5.1): https:// or wss:// on a plain port."""
@@ -46,12 +36,6 @@ def error_message(error: BadMessage) -> ErrorMessage:
     return ErrorMessage(error.code, error.cause, error.hint)
 
 
-def _select_subprotocol(_: ServerProtocol, offered: object) -> Subprotocol | None:
-    """Ours if it is offered, else none: arduinoWebSockets offers `arduino` and takes no answer."""
-    assert isinstance(offered, list)
-    return Subprotocol(SUBPROTOCOL) if SUBPROTOCOL in offered else None
-
-
 class GatewaySession(Session):
     """One device as the gateway sees it.
 
@@ -59,7 +43,7 @@ class GatewaySession(Session):
     :meth:`welcome`, and calls :meth:`ack` once a message is kept. The gateway never speaks first.
     """
 
-    __slots__ = ("_answer_101", "_head", "_upgrade", "device_class")
+    __slots__ = ("_agreed", "_has_asked", "_head", "device_class")
 
     device_class: DeviceClass | None
 
@@ -67,8 +51,8 @@ class GatewaySession(Session):
         super().__init__(policy, now)
         self.device_class = None
         self._head: bytearray | None = bytearray()
-        self._upgrade: ServerProtocol | None = None
-        self._answer_101: Response | None = None
+        self._has_asked = False
+        self._agreed: Agreed | None = None
 
     # The request head
 
@@ -78,7 +62,7 @@ class GatewaySession(Session):
             return []
         seen = max(0, len(head) - 3)
         head += data
-        if self._upgrade is not None:
+        if self._has_asked:
             return []  # behind the head: it waits for the verdict
         end = head.find(b"\r\n\r\n", seen)
         code = self._reject_early(head, end)
@@ -88,21 +72,11 @@ class GatewaySession(Session):
         if end < 0:
             return []
         self._head = head[end + 4 :]
-        ws = ServerProtocol(
-            select_subprotocol=_select_subprotocol,
-            extensions=[ServerPerMessageDeflateFactory()] if self.policy.compression else None,
-            logger=WIRE_LOGGER,
-        )
-        ws.receive_data(bytes(head[: end + 4]))
-        events = ws.events_received()
-        if not events:
+        request = read_request(bytes(head[: end + 4]))
+        if isinstance(request, str):
             self._head = None
-            # The library has bounds of its own on a line and on the number of headers.
-            too_large = isinstance(ws.handshake_exc, SecurityError)
-            return [HeadRejected("head_too_large" if too_large else "bad_request")]
-        request = events[0]
-        assert isinstance(request, Request)
-        self._upgrade = ws
+            return [HeadRejected(request)]
+        self._has_asked = True
         return [RequestReceived(request)]
 
     def _reject_early(self, head: bytearray, end: int) -> str | None:
@@ -127,29 +101,12 @@ class GatewaySession(Session):
     def check_upgrade(self, request: Request) -> str | None:
         """The key of codes.REFUSALS for a request that cannot become a WebSocket, else None.
 
-        RFC 6455 section 4.2.1. What it finds is kept for :meth:`accept`.
+        What it finds is kept for :meth:`accept`.
         """
-        if request.protocol == "HTTP/1.0":
-            return "http_1_0"
-        assert self._upgrade is not None
-        version = {value.strip() for value in request.headers.get_all("Sec-WebSocket-Version")}
-        try:
-            if request.headers.get_all("Upgrade") and version and version != {"13"}:
-                return "websocket_version"
-            accept, extensions, subprotocol = self._upgrade.process_request(request)
-        except (InvalidMethod, InvalidUpgrade):
-            return "upgrade_required"
-        except InvalidHandshake:
-            return "bad_upgrade"
-        headers = Headers()
-        headers["Upgrade"] = "websocket"
-        headers["Connection"] = "Upgrade"
-        headers["Sec-WebSocket-Accept"] = accept
-        if extensions is not None:
-            headers["Sec-WebSocket-Extensions"] = extensions
-        if subprotocol is not None:
-            headers["Sec-WebSocket-Protocol"] = subprotocol
-        self._answer_101 = Response(101, "Switching Protocols", headers)
+        agreed = agree(request, compression=self.policy.compression)
+        if isinstance(agreed, str):
+            return agreed
+        self._agreed = agreed
         return None
 
     def accept(self, device_class: DeviceClass, now: float) -> list[Event]:
@@ -158,14 +115,11 @@ class GatewaySession(Session):
         The answer carries three headers and stays under 512 bytes: some clients read it into a
         small buffer and match names case by case.
         """
-        upgrade, answer = self._upgrade, self._answer_101
-        assert upgrade is not None
-        assert answer is not None
-        self._out.append(answer.serialize())
-        # Not the handshake's protocol: it keeps the request as long as it lives, 3 KB for a device.
-        wire = Wire(SERVER, device_class.max_message, extensions=upgrade.extensions)
-        rest = self._head
-        self._head = self._upgrade = self._answer_101 = None
+        agreed, rest = self._agreed, self._head
+        assert agreed is not None
+        self._out.append(agreed.answer)
+        wire = Wire(SERVER, device_class.max_message, extensions=agreed.extensions)
+        self._head = self._agreed = None
         self.device_class = device_class
         self._open(wire, now)
         return self._receive_frames(bytes(rest), now) if rest else []
@@ -173,7 +127,7 @@ class GatewaySession(Session):
     def answer(self, response: bytes, now: float) -> None:
         """Answer with plain HTTP and half-close; what comes after is dropped."""
         if self.state is State.HANDSHAKE:
-            self._head = self._upgrade = self._answer_101 = None
+            self._head = self._agreed = None
             self._out += (response, b"")
             self._start_closing(now)
 

@@ -37,11 +37,18 @@ a search for a time, and kept by retention."""
 _WAL_LEFT: Final = 16 * 1024 * 1024
 
 
+_MESSAGE: Final = "messages (sequence, session, time, kind, id, body)"
+"""The columns left out are NULL; to bind them would double the time."""
+
+_SESSION: Final = (
+    "sessions (sequence, started, session, device, device_class, address, via, user_agent, token)"
+)
+
+
 @cache
-def _insert(rows: int) -> str:
-    values = ", ".join(["(?, ?, ?, ?, ?, ?)"] * rows)
-    # The columns left out are NULL; to bind them would double the time.
-    return f"INSERT INTO messages (sequence, session, time, kind, id, body) VALUES {values}"
+def _insertion(into: str, columns: int, rows: int) -> str:
+    row = f"({', '.join('?' * columns)})"
+    return f"INSERT INTO {into} VALUES {', '.join([row] * rows)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,15 +164,21 @@ class JournalFile:
             (sequence, when, how),
         )
 
-    def start_session(self, sequence: int, when: int, start: SessionStart) -> None:
-        """A device is let in; ``sequence`` is the session's key from now on."""
-        self._db.execute(
-            "INSERT INTO sessions (sequence, started, session, device, device_class, address, via,"
-            " user_agent, token) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (
-                sequence, when, start.session, start.device, start.device_class, start.address,
-                start.via, start.user_agent, start.token,
-            ),
+    def start_sessions(self, starts: Sequence[tuple[int, int, SessionStart]]) -> None:
+        """Devices are let in.
+
+        Args:
+            starts: Sequence, which is the session's key from now on, time, and who it is.
+        """
+        self._insert(
+            _SESSION,
+            [
+                (
+                    sequence, when, start.session, start.device, start.device_class, start.address,
+                    start.via, start.user_agent, start.token,
+                )
+                for sequence, when, start in starts
+            ],
         )  # fmt: skip
 
     def note_last_messages(self, noted: Sequence[tuple[int | None, int]]) -> None:
@@ -208,13 +221,13 @@ class JournalFile:
 
     def add_messages(self, rows: Sequence[PlainRow]) -> None:
         """Messages whose whole text is their body."""
-        done = 0
-        while len(rows) - done >= _ROWS_AT_ONCE:
-            chunk = rows[done : done + _ROWS_AT_ONCE]
-            self._db.execute(_insert(_ROWS_AT_ONCE), tuple(chain.from_iterable(chunk)))
-            done += _ROWS_AT_ONCE
-        if rest := rows[done:]:
-            self._db.execute(_insert(len(rest)), tuple(chain.from_iterable(rest)))
+        self._insert(_MESSAGE, rows)
+
+    def _insert(self, into: str, rows: Sequence[tuple[object, ...]]) -> None:
+        for start in range(0, len(rows), _ROWS_AT_ONCE):
+            chunk = rows[start : start + _ROWS_AT_ONCE]
+            statement = _insertion(into, len(chunk[0]), len(chunk))
+            self._db.execute(statement, tuple(chain.from_iterable(chunk)))
 
     def add_message(
         self,

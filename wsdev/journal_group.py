@@ -21,7 +21,7 @@ _MAX_INTEGER: Final = 2**63 - 1
 class SessionKey:
     """A session in the journal. The writer fills it in; for others it is opaque."""
 
-    __slots__ = ("camera", "device", "has_name", "last_message", "sequence", "window")
+    __slots__ = ("camera", "device", "last_message", "sequence", "window")
 
     def __init__(self, device: str, device_class: str = "", *, has_name: bool = True) -> None:
         self.device = device
@@ -29,7 +29,6 @@ class SessionKey:
         self.last_message: int | None = None
         # Without a name of its own, what it sends again is known in this session only, and all
         # cameras of its class without one are one: names that are made up would fill the memory.
-        self.has_name = has_name
         self.window = None if has_name else ResendWindow()
         self.camera = device if has_name else f"{device_class} without a name"
 
@@ -48,9 +47,6 @@ Happening = Callable[["Group"], None]
 """Anything else: adds itself to a group."""
 
 
-_Known = tuple[set[int], set[int], set[int], ResendWindow]
-
-
 class _Told:
     """What a sender will be told."""
 
@@ -65,7 +61,7 @@ class _Told:
 class Group:
     """What one transaction will write.
 
-    Made from the same things again, it is the same: what is remembered of it changes only once it
+    Made from the same things again, it is the same: what is remembered of it can be undone until it
     is committed.
 
     Args:
@@ -92,11 +88,12 @@ class Group:
         self._open = open_sessions
         self._times: list[int] = []
         self._rows: list[PlainRow] = []
+        self._starts: list[tuple[int, int, SessionStart]] = []
         self._calls: list[tuple[Callable[..., None], tuple[Any, ...]]] = []
         self._files: list[tuple[str, str, int, int]] = []
-        self._fresh: dict[str, _Known] = {}
+        self._remembered: list[tuple[ResendWindow, int]] = []
         self._pictured: dict[str, int] = {}
-        self._former_names: list[tuple[SessionKey, str, str, bool]] = []
+        self._former_names: list[tuple[SessionKey, str, str, ResendWindow | None]] = []
 
     def fill(self, things: Iterable[Message | Happening]) -> None:
         """Take things in, in order.
@@ -105,7 +102,7 @@ class Group:
             JournalError, StateFolderError: the journal cannot be read for earlier messages.
         """
         # One loop without calls for the usual message: this is the hot path of the writer.
-        times, rows = self._times, self._rows
+        times, rows, remembered = self._times, self._rows, self._remembered
         for thing in things:
             if type(thing) is not tuple:
                 thing(self)  # type: ignore[operator]
@@ -123,11 +120,12 @@ class Group:
             if message_id is not None and kind in ACKNOWLEDGED:
                 if told is not None:
                     told.ids.append(message_id)
-                fresh, new, old, _ = self._fresh.get(session.device) or self._known_of(session)
+                window = session.window or self._windows.of(session.device)
                 key = hash(text)
-                if key in fresh or key in new or key in old:
+                if key in window.new or key in window.old:
                     continue
-                fresh.add(key)
+                window.new.add(key)
+                remembered.append((window, key))
             elif size > self._record_bytes:
                 self._take_cut(thing, text)
                 continue
@@ -156,17 +154,6 @@ class Group:
         self.sequence += 1
         self._times.append(when)
         return self.sequence
-
-    def _known_of(self, session: SessionKey) -> _Known:
-        """Hashes of a device's messages: those of this group, then what is remembered."""
-        known = self._fresh.get(session.device)
-        if known is not None:
-            return known
-        window = session.window
-        if session.has_name or window is None:
-            window = self._windows.of(session.device)
-        known = self._fresh[session.device] = set(), window.new, window.old, window
-        return known
 
     def _take_cut(self, message: Message, text: str) -> None:
         session, kind, message_id, data, when, _ = message
@@ -198,19 +185,18 @@ class Group:
         """A device is let in."""
         session.sequence = self.next(when)
         self._open.add(session)
-        self._calls.append((JournalFile.start_session, (session.sequence, when, start)))
+        self._starts.append((session.sequence, when, start))
 
     def rename_session(self, session: SessionKey, device: str) -> None:
         """A device has another name."""
-        former = session, session.device, session.camera, session.has_name
-        self._former_names.append(former)
-        said: set[int] = set()
-        if not session.has_name:
-            said.update(*self._known_of(session)[:3])
+        self._former_names.append((session, session.device, session.camera, session.window))
+        if session.window is not None and (said := session.window.new | session.window.old):
+            window = self._windows.of(device)
+            said -= window.new
+            window.new |= said
+            self._remembered += [(window, key) for key in said]
         session.device = session.camera = device
-        session.has_name = True
-        if said:
-            self._known_of(session)[0].update(said)
+        session.window = None
         self._calls.append((JournalFile.rename_session, (session.sequence, device)))
 
     def end_session(self, session: SessionKey, when: int, end: SessionEnd) -> None:
@@ -235,6 +221,8 @@ class Group:
         Raises:
             sqlite3.Error: as SQLite gives it.
         """
+        # First of all: what else is here may belong to them.
+        file.start_sessions(self._starts)
         for call, arguments in self._calls:
             call(file, *arguments)
         file.add_messages(self._rows)
@@ -247,18 +235,25 @@ class Group:
 
     def undo(self) -> None:
         """Nothing was written: make it as if the group had not been filled."""
-        for session, device, camera, has_name in reversed(self._former_names):
-            session.device, session.camera, session.has_name = device, camera, has_name
+        for session, device, camera, window in reversed(self._former_names):
+            session.device, session.camera, session.window = device, camera, window
+        self._forget()
+
+    def _forget(self) -> None:
+        """What the group remembered is not on disk, so that it can come again."""
+        for window, key in self._remembered:
+            window.new.discard(key)
 
     def give_up(self) -> None:
         """It cannot be written: its senders are told so that they wait no longer, without acks."""
         for told in self.told.values():
             told.ids.clear()
+        self._forget()
 
     def committed(self) -> None:
-        """Remember what is on disk now."""
-        for fresh, _, _, window in self._fresh.values():
-            self._windows.add(window, fresh)
+        """It is on disk now."""
+        for window in {window for window, _ in self._remembered}:
+            self._windows.age(window)
         for camera, name, size, when in self._files:
             self._pictures.took(camera, name, size, when)
 

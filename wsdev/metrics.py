@@ -63,7 +63,7 @@ class Metrics:
     """The metrics of one gateway. Any thread may call anything here.
 
     Args:
-        device_classes: Names of the classes that there are, so that each is shown from the start.
+        device_classes: Names of all classes; each is shown from the start.
 
     Attributes:
         registry: Everything, also of the process and of Python; nothing of other gateways.
@@ -73,13 +73,13 @@ class Metrics:
         self.registry: CollectorRegistry = _Registry()
         ProcessCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)
-        self._connected = Gauge(
+        connected = Gauge(
             "wsdev_connected_devices",
             "Devices that are connected now.",
             ["device_class"],
             registry=self.registry,
         )
-        self._connections = Counter(
+        connections = Counter(
             "wsdev_connections_total",
             "Devices let in.",
             ["device_class"],
@@ -137,9 +137,8 @@ class Metrics:
             buckets=LOOP_LAG_BUCKETS,
         )
         # A series that starts with its first event hides that event from rate().
-        for name in device_classes:
-            self._connected.labels(name)
-            self._connections.labels(name)
+        self._connected = {name: connected.labels(name) for name in device_classes}
+        self._connections = {name: connections.labels(name) for name in device_classes}
         self._refusals = {code: refusals.labels(code) for code in REFUSALS}
         self._breaks = {code: breaks.labels(code) for code in BREAKS if code != "gateway_lost"}
         self._disconnections = {int(code): disconnections.labels(int(code)) for code in CloseCode}
@@ -147,12 +146,12 @@ class Metrics:
 
     def joined(self, device_class: str) -> None:
         """A device is let in."""
-        self._connected.labels(device_class).inc()
-        self._connections.labels(device_class).inc()
+        self._connected[device_class].inc()
+        self._connections[device_class].inc()
 
     def left(self, device_class: str, code: int) -> None:
         """A device that had joined is gone."""
-        self._connected.labels(device_class).dec()
+        self._connected[device_class].dec()
         self._disconnections.get(code, self._other_disconnections).inc()
 
     def refused(self, code: str) -> None:

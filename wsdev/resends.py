@@ -30,7 +30,7 @@ class ResendWindow:
     """The latest messages of one device, in two generations of hashes.
 
     Attributes:
-        new, old: Hashes of texts.
+        new, old: Hashes of texts; what comes is added to ``new``.
     """
 
     __slots__ = ("new", "old")
@@ -43,11 +43,10 @@ class ResendWindow:
         key = hash(text)
         return key in self.new or key in self.old
 
-    def add(self, hashes: Iterable[int], size: int = MOST) -> None:
-        """Remember messages; the oldest ones go once there are over ``size``."""
+    def age(self, size: int = MOST) -> None:
+        """Let the oldest go if there are enough without them: ``size`` are known in any case."""
         if len(self.new) >= size:
             self.old, self.new = self.new, set()
-        self.new.update(hashes)
 
 
 class ResendWindows:
@@ -73,13 +72,13 @@ class ResendWindows:
         self._windows.move_to_end(device)
         return window
 
-    def add(self, window: ResendWindow, hashes: Iterable[int]) -> None:
-        """Remember messages in a window, as many as there is room for each device."""
-        window.add(hashes, self._size)
+    def age(self, window: ResendWindow) -> None:
+        """After something was added to a window: keep as much as there is room for each device."""
+        window.age(self._size)
 
     def _loaded(self, device: str) -> ResendWindow:
         window = ResendWindow()
-        window.add(self._load(device))
+        window.new.update(self._load(device))
         self._windows[device] = window
         if len(self._windows) > self._capacity:
             self._windows.popitem(last=False)

@@ -262,9 +262,9 @@ class Gateway:
         if full:
             return "full"
         cap = self.limits.connections_per_address
-        exempt = peer.is_loopback or any(peer in net for net in self._settings.trusted_proxy)
-        if cap and not exempt and self._per_peer[site] > cap:
-            return "too_many_connections"
+        if 0 < cap < self._per_peer[site]:
+            exempt = peer.is_loopback or any(peer in net for net in self._settings.trusted_proxy)
+            return None if exempt else "too_many_connections"
         return None
 
     def left(self, connection: Connection) -> None:
