@@ -333,3 +333,14 @@ def test_times_of_a_group_are_marked_from_the_earliest_to_the_latest(bench: Benc
     assert rows(bench.folder, query) == [(1, NOW - 86_400_000, NOW + 5)]
     bench.write((key, OTHER, None, b"", NOW - 86_400_001, None))
     assert rows(bench.folder, query) == [(1, NOW - 86_400_001, NOW + 5)]
+
+
+@pytest.mark.parametrize("has_name", [True, False])
+def test_what_was_given_up_is_recorded_when_it_comes_again(bench: Bench, has_name: bool) -> None:
+    key = SessionKey("kitchen", has_name=has_name)
+    bench.write(started(key))
+    bench.fill(telemetry(key, 1)).give_up()
+    assert bench.messages() == []
+    bench.write(telemetry(key, 1))
+    bench.write(telemetry(key, 1))
+    assert len(bench.messages()) == 1
