@@ -60,7 +60,9 @@ def files(facts: HostFacts) -> Iterator[Finding]:
         + (f", and --limit connections={wanted} are wanted" if wanted else ""),
         "" if told.used is None else f"{told.used} are open",
     ]
-    command = f"ulimit -Hn {max(65_536, 2 * wanted)}"
+    # For the shell, and so for what it starts.
+    command = f"sudo prlimit --pid $$ --nofile={max(65_536, 2 * wanted)}"
+    command += f" && {facts.command} serve{facts.state_option}"
     if told.used is not None and told.used > told.most * NEARLY_ALL:
         yield found("files_spent", *lines, command=command)
     elif room < (wanted or FEW_CONNECTIONS):

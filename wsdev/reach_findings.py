@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import shlex
 from collections.abc import Iterator
 from typing import Final
 
@@ -38,12 +39,16 @@ def _running(facts: HostFacts) -> Finding:
     answers = facts.answering
     if not answers:
         heard = [f"{_socket(v.address, facts.port)}: {v.detail}" for v in facts.visits[:4]]
-        return found("server_silent", who, *heard)
+        return found("server_silent", who, *heard, command=_logs_command(facts))
     degraded = next((visit for visit in answers if visit.health == "degraded"), None)
     if degraded is not None:
         told = f"/healthz says degraded: {degraded.detail}"
         return found("server_degraded", who, told, command=_health_command(facts, degraded))
     return found("server_runs", who, f"/healthz says {answers[0].health or 'nothing of its state'}")
+
+
+def _logs_command(facts: HostFacts) -> str:
+    return f"{facts.command} logs -n 20{facts.state_option}"
 
 
 def _health_command(facts: HostFacts, visit: Visit) -> str:
@@ -297,12 +302,13 @@ def _certificate(facts: HostFacts, told: CertificateFacts) -> Iterator[Finding]:
         f"ends in {left / DAY:.0f} days" if left > 0 else f"ended {-left / DAY:.0f} days ago",
         "" if told.is_trusted else "this host does not trust its issuer: clients need --cacert",
     ]
+    show = f"openssl x509 -noout -subject -dates -in {shlex.quote(told.file)}"
     if told.starts > facts.clock.now:
         yield found("certificate_future", *lines, command="date")
     elif left <= 0:
-        yield found("certificate_ended", *lines)
+        yield found("certificate_ended", *lines, command=show)
     elif left < ENDS_SOON:
-        yield found("certificate_ends_soon", *lines)
+        yield found("certificate_ends_soon", *lines, command=show)
     elif told.is_that_of_the_file is not False:
         yield found("certificate_good", *lines)
     if told.is_that_of_the_file is False:

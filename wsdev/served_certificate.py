@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from wsdev.host_facts import CertificateFacts
+from wsdev.small_files import read_small_file
 
 
 async def look_at_certificate(
@@ -39,7 +40,7 @@ async def look_at_certificate(
 def _read(file: Path) -> tuple[bytes | None, str]:
     """The first certificate of a PEM file, as DER, or why there is none."""
     try:
-        text = file.read_text("ascii")
+        text = read_small_file(file).decode("ascii")
     except OSError as exc:
         return None, exc.strerror or "it cannot be read"
     except UnicodeDecodeError:

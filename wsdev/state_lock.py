@@ -16,6 +16,7 @@ import msgspec
 
 from wsdev.errors import AlreadyRunning, StateFolderError
 from wsdev.serve_note import NOTE_NAME, ServeNote, read_note
+from wsdev.small_files import read_small_file
 
 LOCK_NAME: Final = "serve.lock"
 
@@ -104,7 +105,7 @@ def left_note(folder: Path, note: ServeNote) -> Iterator[None]:
 def note_of(folder: Path, pid: int) -> ServeNote | None:
     """What the gateway with this process id told of itself; None if it told nothing."""
     try:
-        note = read_note((folder / NOTE_NAME).read_bytes())
+        note = read_note(read_small_file(folder / NOTE_NAME))
     except OSError:
         return None
     return note if note is not None and note.pid == pid else None

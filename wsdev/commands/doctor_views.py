@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import io
 import os
+import pwd
 import shlex
 import shutil
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -49,6 +51,8 @@ async def run(
 def _question(state: Path | None, port: int | None) -> Question:
     settings = load({"state": state}, os.environ)
     folder = settings.state_folder().absolute()
+    if settings.state is None:
+        folder = usual_folder(folder, os.environ)
     is_usual = folder == default_state_folder()
     script = shutil.which("wsdev") or (
         sys.argv[0] if os.path.basename(sys.argv[0]) == "wsdev" else ""
@@ -62,6 +66,23 @@ def _question(state: Path | None, port: int | None) -> Question:
         command="wsdev" if shutil.which("wsdev") else by_module,
         program=shlex.quote(os.path.abspath(script)) if script else by_module,
     )
+
+
+def usual_folder(own: Path, environment: Mapping[str, str]) -> Path:
+    """The folder to look at if none is named: root's own, or that of the user who called sudo.
+
+    Args:
+        own: The state folder of the user who runs this.
+    """
+    caller = environment.get("SUDO_USER")
+    if os.geteuid() != 0 or not caller or own.exists():
+        return own
+    try:
+        home = Path(pwd.getpwnam(caller).pw_dir)
+    except KeyError:
+        return own
+    theirs = home / own.relative_to(Path.home()) if own.is_relative_to(Path.home()) else own
+    return theirs if theirs.exists() else own
 
 
 def _print(facts: HostFacts, diagnosis: Diagnosis, *, qr: bool, quiet: bool) -> None:
