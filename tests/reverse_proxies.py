@@ -198,7 +198,8 @@ def filled_in(
     """A configuration with the places of this machine in it; the gateway has to be named."""
     assert PLACES.gateway in text, f"the configuration does not name {PLACES.gateway}"
     if KINDS[kind].in_name:
-        text = _SITE.sub(rf"\g<1>localhost:{port}, \g<1>{LOOPBACK}:{port}", text)
+        text, count = _SITE.subn(rf"\g<1>localhost:{port}, \g<1>{LOOPBACK}:{port}", text)
+        assert count, f"the configuration has no site {PLACES.name}"
     else:
         text, count = _LISTENING.subn(f"{LOOPBACK}:{port}", text)
         assert count, "the configuration listens neither on 443 nor on 80"
