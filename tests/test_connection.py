@@ -63,12 +63,15 @@ async def test_welcome_tells_the_ping_interval_that_was_asked_for(
 
 
 async def test_interval_of_a_devices_own_holds_in_the_gateway(tmp_path: Path) -> None:
-    async with running_gateway(tmp_path) as gateway, gateway.device(name="usual") as usual:
-        async with gateway.device() as quiet:
-            await quiet.hello("quiet", ping_interval=600)
-            gateway.clock.advance(50)
-            assert (await usual.closed())[0] == CloseCode.NO_SIGN_OF_LIFE
-            await quiet.telemetry(1)
+    async with (
+        running_gateway(tmp_path) as gateway,
+        gateway.device(name="usual") as usual,
+        gateway.device() as quiet,
+    ):
+        await quiet.hello("quiet", ping_interval=600)
+        gateway.clock.advance(50)
+        assert (await usual.closed())[0] == CloseCode.NO_SIGN_OF_LIFE
+        await quiet.telemetry(1)
 
 
 async def test_camera_may_send_larger_messages(tmp_path: Path) -> None:

@@ -51,6 +51,14 @@ def connect(
         str,
         typer.Option(metavar="TIME", help="With --stay: time between two messages or pictures."),
     ] = "5s",
+    find_idle_cut: Annotated[
+        bool,
+        typer.Option("--find-idle-cut", help="Find after how long the path cuts who is silent."),
+    ] = False,
+    up_to: Annotated[
+        str | None,
+        typer.Option(metavar="TIME", help="With --find-idle-cut: longest silence. [default: 10m]"),
+    ] = None,
     count: Annotated[
         int | None,
         typer.Option(metavar="N", min=1, max=1_000_000, help="Be a fleet of so many devices."),
@@ -106,6 +114,12 @@ def connect(
 
     from wsdev.commands import visiting  # noqa: PLC0415
 
+    if find_idle_cut or up_to is not None:
+        from wsdev.commands import idle_finding  # noqa: PLC0415
+
+        others = {"--stay": stay, "--count": count, "--mix": mix, "--profile": profile,
+                  "--weather": weather, "--duration": duration, "--fail-if": fail_if}  # fmt: skip
+        idle_finding.check_options(find=find_idle_cut, up_to=up_to, others=others)
     given_token = visiting.find_token(token, token_file)
     if count is not None or mix or profile or weather or duration or fail_if:
         from wsdev.commands import fleets  # noqa: PLC0415
@@ -127,7 +141,9 @@ def connect(
         cacert=cacert,
         insecure=insecure,
     )
-    if stay:
+    if find_idle_cut:
+        idle_finding.run(target, up_to, messages=messages, as_json=as_json, quiet=quiet)
+    elif stay:
         asyncio.run(visiting.stay(target, interval, as_json=as_json, quiet=quiet))
     else:
         from wsdev.probe import Visit  # noqa: PLC0415
