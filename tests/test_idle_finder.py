@@ -5,7 +5,6 @@ import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import pytest
 from fake_gateways import LOOPBACK
@@ -41,10 +40,14 @@ class Seen:
 
 
 def search_at(
-    gateway: RunningGateway, *, port: int | None = None, plan: Plan = QUICK, **changes: Any
+    gateway: RunningGateway,
+    *,
+    port: int | None = None,
+    plan: Plan = QUICK,
+    token: str | None = None,
 ) -> Search:
     target = Target(GatewayAddress(LOOPBACK, port or gateway.port), PICO, "pico", patience=5.0)
-    return Search(target, **({"token": gateway.token(), "plan": plan} | changes))
+    return Search(target, token or gateway.token(), plan)
 
 
 async def test_path_that_holds_is_silent_for_all_the_time(tmp_path: Path) -> None:
@@ -75,7 +78,7 @@ async def test_path_that_forgets_is_found_by_a_ping_and_narrowed_down(tmp_path: 
     assert finding.cut is not None
     assert finding.held < 0.9 <= finding.cut
     assert len(seen.rounds) == 2
-    first, second = seen.rounds
+    _, second = seen.rounds
     assert all(0.6 < silence < 1.8 for silence in second)
     assert finding.held > 0.6, "the second round has brought the two closer"
     assert finding.busy_cut is None

@@ -10,14 +10,28 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-KNOWN: Final[tuple[tuple[float, str], ...]] = (
-    (60.0, "nginx, Apache and AWS ALB cut after 60 s unless told otherwise"),
-    (100.0, "Cloudflare cuts after 100 s"),
-    (240.0, "Azure cuts after 4 minutes"),
-    (350.0, "AWS NLB forgets a connection after 350 s"),
-    (1200.0, "Google Cloud NAT forgets a connection after 20 minutes"),
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """An idle cut of the field, as its maker tells it.
+
+    Attributes:
+        has_sign: Both ends are told; else the connection is only forgotten, and what comes later
+            gets no answer or a reset.
+    """
+
+    after: float
+    who: str
+    has_sign: bool
+
+
+KNOWN: Final = (
+    Known(60.0, "nginx, Apache and AWS ALB cut after 60 s unless told otherwise", True),
+    Known(100.0, "Cloudflare cuts after 100 s", True),
+    Known(240.0, "Azure Load Balancer forgets a connection after 4 minutes", False),
+    Known(350.0, "AWS NLB forgets a connection after 350 s", False),
+    Known(1200.0, "Google Cloud NAT forgets a connection after 20 minutes", False),
 )
-"""Idle cuts of the field, as their makers tell them or as they were met."""
 
 _STEPS: Final = (10.0, 20.0, 45.0, 80.0, 160.0, 290.0, 420.0, 600.0, 900.0, 1500.0, 2400.0, 3600.0)
 """Silences of a first round. Between two neighbours lies at most one of the known cuts."""
@@ -31,6 +45,11 @@ FINE_ENOUGH: Final = 1.1
 LATE: Final = 1.1
 """How much longer than its interval the silence before a gateway's ping may be: it looks at its
 timers four times a second, and the ping takes its time."""
+
+_TIMING: Final = 0.03
+"""By how much of its time a proxy may cut earlier or later than it says."""
+
+_ROUNDING: Final = 1.02
 
 _FAMILIAR: Final = (
     0.1, 0.2, 0.5, 1, 2, 3, 5, 10, 15, 20, 25, 30, 45, 60, 90, 120, 150, 180,
@@ -188,7 +207,9 @@ def conclude(outcomes: Sequence[Outcome], busy_cut: float | None = None) -> Find
     """The finding of all outcomes so far."""
     cuts = sorted((one for one in outcomes if one.is_cut), key=lambda one: one.lasted)
     alive = [one.lasted for one in outcomes if not one.is_cut]
-    shortest = cuts[0] if cuts else None
+    # A sign at about that time tells more than a question that came in between.
+    about = [one for one in cuts if one.lasted <= cuts[0].lasted * FINE_ENOUGH]
+    shortest = min(about, key=lambda one: one.asked, default=None)
     limit = float("inf") if shortest is None else shortest.lasted
     held = max((lasted for lasted in alive if lasted < limit), default=0.0)
     exact = shortest is not None and not shortest.asked
@@ -202,16 +223,21 @@ def conclude(outcomes: Sequence[Outcome], busy_cut: float | None = None) -> Find
         irregular=any(lasted >= limit * FINE_ENOUGH for lasted in alive),
         busy_cut=busy_cut,
         spoken=sum(one.end is End.SPOKEN for one in outcomes),
-        known=[] if shortest is None else who_cuts(safe, limit),
+        known=[] if shortest is None else who_cuts(held, limit, has_sign=exact),
         ping_interval=familiar(safe / 2),
     )
 
 
-def who_cuts(held: float, cut: float) -> list[str]:
-    """Who is known to cut after a time between the two."""
-    return [who for when, who in KNOWN if held * 0.95 - 1 <= when <= cut * 1.05 + 1]
+def who_cuts(held: float, cut: float, *, has_sign: bool) -> list[str]:
+    """Who is known to do so: at ``cut`` with a sign, or between the two without one."""
+    if has_sign:
+        held, cut = cut * (1 - _TIMING), cut * (1 + _TIMING)
+    return [one.who for one in KNOWN if one.has_sign is has_sign and held <= one.after <= cut]
 
 
 def familiar(most: float) -> float | None:
-    """The largest number up to ``most`` that people would choose; None if it is too small."""
-    return max((number for number in _FAMILIAR if number <= most), default=None)
+    """The largest number up to ``most`` that people would choose; None if it is too small.
+
+    A little more is no harm: proxies that cut after 60 s are seen to do so after 59.9.
+    """
+    return max((number for number in _FAMILIAR if number <= most * _ROUNDING), default=None)

@@ -194,6 +194,9 @@ class _Finder:
             if session.bytes_received != heard:
                 return Outcome(planned, _ms(session.last_received - began), End.SPOKEN)
         lasted = _ms(self._loop.time() - began)
+        if connection.closed is not None:  # it came while this process had no turn
+            end, detail = _how(connection.closed, connection)
+            return Outcome(planned, lasted, end, detail=detail)
         end, detail = await self._ask(connection)
         return Outcome(planned, lasted, end, asked=True, detail=detail)
 

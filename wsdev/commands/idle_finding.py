@@ -79,10 +79,11 @@ async def find(target: Target, plan: Plan, *, messages: int, as_json: bool, quie
         sys.stdout.flush()
         if code:
             raise SystemExit(code)
+    if interrupted:
+        plain_console(quiet=False, stderr=True).print("wsdev: interrupted; known until then:")
     if search.outcomes or interrupted:
         idle_views.print_finding(search, plain_console(quiet=quiet or as_json))
     if interrupted:
-        plain_console(quiet=False, stderr=True).print("wsdev: interrupted; this is known so far")
         raise SystemExit(code)
     if error is not None:
         raise error
@@ -100,15 +101,14 @@ async def _visit(target: Target, messages: int, *, as_json: bool, quiet: bool) -
         await probe.visit(visit, live)
     finally:
         live.stop()
-    report = make_report(visit)
-    if report.ok:
-        return
-    if as_json:
-        sys.stdout.write(encode_report(report) + "\n")
-        sys.stdout.flush()
-    else:
-        visit_views.print_end(report, console, plain_console(quiet=False, stderr=True))
-    raise SystemExit(report.exit_code)
+        report = make_report(visit)
+        if as_json and not report.ok:
+            sys.stdout.write(encode_report(report) + "\n")
+            sys.stdout.flush()
+        elif not report.ok:
+            visit_views.print_end(report, console, plain_console(quiet=False, stderr=True))
+    if not report.ok:
+        raise SystemExit(report.exit_code)
 
 
 def _bad_news(search: Search) -> LinkCut | None:

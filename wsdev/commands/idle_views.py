@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Sequence
 from typing import Final, Protocol
 
@@ -79,7 +80,8 @@ class _TimeBar(ProgressColumn):
 
 class _TimeLeft(ProgressColumn):
     def render(self, task: Task) -> Text:
-        return Text(f"{told(max(0.0, (task.total or 0.0) - (task.elapsed or 0.0)))} left")
+        left = math.ceil((task.total or 0.0) - (task.elapsed or 0.0))
+        return Text(f"{told(max(0, left))} left")
 
 
 class _Bar(_Lines):
@@ -105,8 +107,8 @@ class _Bar(_Lines):
 
 
 def told(seconds: float) -> str:
-    """A silence as people say it: ``60 s``, ``2.5 s``, ``10 min``."""
-    return f"{seconds:.0f} s" if 9.95 <= seconds < 99.5 else duration(seconds)
+    """A silence as people say it: ``5 s``, ``2.5 s``, ``60 s``, ``10 min``."""
+    return f"{seconds:.0f} s" if 9.95 <= seconds < 99.5 else duration(seconds).replace(".0 ", " ")
 
 
 def print_finding(search: Search, console: Console) -> None:
@@ -114,7 +116,7 @@ def print_finding(search: Search, console: Console) -> None:
     finding, interval = search.finding, search.ping_interval
     judgement = Judgement.UNKNOWN if interval is None else finding.judge(interval)
     if interval is None or judgement is Judgement.UNKNOWN:
-        console.print("Nothing is known yet.")
+        console.print("nothing: no silence was over yet")
         return
     console.print(Text(_sentence(finding), style="bold"))
     for who in finding.known:
