@@ -63,8 +63,7 @@ def test_cut_with_a_sign() -> None:
 def test_cut_without_a_sign() -> None:
     (first, second, *_) = finding_told(asked(290, End.ANSWERED), asked(420, End.NO_ANSWER))
     assert first == (
-        "A silent connection is forgotten between 4 min 50 s and 7 min, without a sign: what is"
-        " sent then is lost."
+        "A silent connection is forgotten between 4 min 50 s and 7 min, without a sign."
     )
     assert second == "  known:  AWS NLB forgets a connection after 350 s"
 

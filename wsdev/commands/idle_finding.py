@@ -126,8 +126,8 @@ def _bad_news(search: Search) -> LinkCut | None:
         )
     if judgement is Judgement.TOO_SOON:
         return LinkCut(
-            f"the path cuts too soon for the gateway's ping after {idle_views.told(interval)} of"
-            " silence",
+            f"{idle_views.sentence(finding)}, and the gateway pings only after"
+            f" {idle_views.told(interval)}",
             idle_views.remedy(finding),
             code="idle_cut",
         )

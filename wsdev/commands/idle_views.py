@@ -118,7 +118,8 @@ def print_finding(search: Search, console: Console) -> None:
     if interval is None or judgement is Judgement.UNKNOWN:
         console.print("nothing: no silence was over yet")
         return
-    console.print(Text(_sentence(finding), style="bold"))
+    told_so = sentence(finding)
+    console.print(Text(f"{told_so[0].upper()}{told_so[1:]}.", style="bold"))
     for who in finding.known:
         console.print(f"  known:  {who}")
     if finding.irregular:
@@ -139,21 +140,19 @@ def print_finding(search: Search, console: Console) -> None:
         console.print(f"  advice: a ping after {told(finding.ping_interval)} of silence at most")
 
 
-def _sentence(finding: Finding) -> str:
+def sentence(finding: Finding) -> str:
+    """What was found, to be begun with a capital and ended with a full stop."""
     if finding.cut is None:
-        return f"The path holds: a connection lived through {told(finding.held)} of silence."
+        return f"the path holds: a connection lived through {told(finding.held)} of silence"
     if finding.exact:
         said = f" ({finding.detail})" if finding.detail else ""
         how = _WORDS[finding.end or End.FIN]
-        return f"A silent connection is {how}{said} after {told(finding.cut)}."
+        return f"a silent connection is {how}{said} after {told(finding.cut)}"
     since = f"between {told(finding.held)} and" if finding.held else "within"
     if finding.end is End.NO_ANSWER:
-        return (
-            f"A silent connection is forgotten {since} {told(finding.cut)}, without a sign:"
-            " what is sent then is lost."
-        )
+        return f"a silent connection is forgotten {since} {told(finding.cut)}, without a sign"
     how = _WORDS[finding.end or End.RESET]
-    return f"A silent connection is {how} {since} {told(finding.cut)}, when it speaks again."
+    return f"a silent connection is {how} {since} {told(finding.cut)}, when it speaks again"
 
 
 def remedy(finding: Finding) -> str:
