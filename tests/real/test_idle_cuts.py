@@ -13,6 +13,8 @@ import pytest
 from child_lines import PATIENCE
 from gateway_process import running_gateway
 from reverse_proxies import PROGRAMS, running_proxy
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import connect
 
 CUT = 1.0
 """Seconds of silence after which each of these proxies cuts."""
@@ -102,3 +104,26 @@ def test_idle_cut_of_a_proxy_is_found(
     assert finding["busy_cut"] is None
     assert finding["ping_interval"] in {0.2, 0.5, 1}
     assert not finding["irregular"]
+
+
+@pytest.mark.parametrize(
+    ("wish", "lives"), [({}, False), ({"ping_interval": 5}, True)], ids=["usual", "asked for 5 s"]
+)
+def test_device_that_asks_for_pings_in_time_outlives_the_cut(
+    wish: dict[str, int], lives: bool, need: Callable[[str], str], tmp_path: Path
+) -> None:
+    need("nginx")
+    text = CONFIGURATIONS["nginx"].replace("timeout 1s", "timeout 7s")
+    with (
+        running_gateway(tmp_path / "state") as gateway,
+        running_proxy("nginx", text, tmp_path / "nginx", gateway_port=gateway.port) as proxy,
+        connect(
+            proxy.url("/ws/pico", scheme="ws"),
+            additional_headers={"Authorization": f"Bearer {gateway.tokens['pico']}"},
+            ping_interval=None,
+        ) as device,
+    ):
+        device.send(json.dumps({"type": "connect", "device": "kitchen", **wish}))
+        assert json.loads(device.recv())["type"] == "connection_ack"
+        with pytest.raises(TimeoutError if lives else ConnectionClosed):
+            device.recv(timeout=10)  # the library answers pings; nothing else is said
