@@ -29,6 +29,7 @@ from harness import (
 )
 from journal_bench import bytes_on_disk, rows
 
+from wsdev.codes import CloseCode
 from wsdev.hub import Outcome, SentCommand
 from wsdev.session_record import UNRECORDED_ROWS
 
@@ -51,6 +52,26 @@ async def test_hello_is_welcomed_with_what_the_device_should_know(tmp_path: Path
             "max_message_bytes": 64 * 1024,
         }
         assert gateway.log.all("connected", session=line["session"])
+
+
+@pytest.mark.parametrize(("wish", "told"), [({"ping_interval": 600}, 600), ({}, 20)])
+async def test_welcome_tells_the_ping_interval_that_was_asked_for(
+    tmp_path: Path, wish: dict[str, int], told: int
+) -> None:
+    async with running_gateway(tmp_path) as gateway, gateway.device() as device:
+        assert (await device.hello("kitchen", **wish))["ping_interval"] == told
+
+
+async def test_interval_of_a_devices_own_holds_in_the_gateway(tmp_path: Path) -> None:
+    async with (
+        running_gateway(tmp_path) as gateway,
+        gateway.device(name="usual") as usual,
+        gateway.device() as quiet,
+    ):
+        await quiet.hello("quiet", ping_interval=600)
+        gateway.clock.advance(50)
+        assert (await usual.closed())[0] == CloseCode.NO_SIGN_OF_LIFE
+        await quiet.telemetry(1)
 
 
 async def test_camera_may_send_larger_messages(tmp_path: Path) -> None:

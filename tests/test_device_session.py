@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -194,6 +196,22 @@ def test_frames_right_behind_the_answer_are_heard(
 
 
 # The conversation
+
+
+@pytest.mark.parametrize(
+    ("wish", "sent"), [({"ping_interval": 600.0}, {"ping_interval": 600.0}), ({}, {})]
+)
+def test_hello_carries_a_ping_interval_if_one_is_wished_for(
+    wish: dict[str, float], sent: dict[str, float]
+) -> None:
+    pair = SessionPair()
+    pair.settle()
+    pair.device.hello("kitchen", "1", **wish)
+    pair.settle()
+    (hello,) = (event for event in pair.at_gateway if isinstance(event, MessageReceived))
+    assert json.loads(hello.text) == {
+        "type": "connect", "device": "kitchen", "version": "1", **sent,
+    }  # fmt: skip
 
 
 def test_hello_carries_the_name_and_the_version() -> None:

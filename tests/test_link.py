@@ -359,3 +359,14 @@ def test_nothing_can_be_done_to_a_link_that_is_gone(setup: Setup) -> None:
 def test_transport_tells_of_its_peer(setup: Setup) -> None:
     assert setup.link.extra_info("peername") == ("192.0.2.7", 1)
     assert setup.link.extra_info("nothing") is None
+
+
+@pytest.mark.parametrize(
+    ("error", "was_reset"),
+    [(ConnectionResetError(), True), (BrokenPipeError(), False), (None, False)],
+)
+def test_end_in_a_reset_is_told_from_other_ends(error: Exception | None, was_reset: bool) -> None:
+    link = Link(GatewaySession(POLICY, 0.0), lambda: 0.0)
+    link.connection_made(Transport())
+    link.connection_lost(error)
+    assert link.was_reset is was_reset

@@ -8,6 +8,7 @@ from functools import partial
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import UNSET
 from session_pair import (
     TEXT,
     UPGRADE,
@@ -58,6 +59,7 @@ from wsdev.protocol import (
     Pong,
     Telemetry,
     Unknown,
+    decode_from_gateway,
     message_type,
 )
 from wsdev.session import MAX_CLOSE_REASON, TRANSITIONS, Session, SessionPolicy, State
@@ -438,6 +440,79 @@ def test_any_byte_is_a_sign_of_life(sign: bytes) -> None:
     assert session.tick(45.0) == []
     assert session.state is State.OPEN
     assert session.due <= 64.0
+
+
+# An interval of the device's own
+
+
+def with_interval(wanted: object, *, now: float = 0.0, **limits: float) -> GatewaySession:
+    policy = SessionPolicy(Limits(**limits))  # type: ignore[arg-type]
+    session = open_gateway(policy=policy)
+    session.receive(masked(TEXT, b'{"type":"connect"}'), now)
+    session.grant_ping_interval(wanted)
+    return session
+
+
+def granted(session: GatewaySession) -> float:
+    welcome = decode_from_gateway(session.welcome("kitchen", "s-1"))
+    assert isinstance(welcome, ConnectionAck)
+    take(session)
+    return welcome.ping_interval
+
+
+@pytest.mark.parametrize("interval", [5, 10.0, 600])
+def test_device_that_asks_for_an_interval_is_pinged_then_and_dead_25_s_later(
+    interval: float,
+) -> None:
+    session = with_interval(interval, now=3.0)
+    assert granted(session) == interval
+    assert tick_when_due(session, until=3.0 + interval - 0.5) < 3.0 + interval
+    assert take(session) == b""
+    assert session.tick(3.0 + interval) == []
+    assert frames_in(take(session)) == [(9, b"\x00\x00\x00\x01")]
+    assert session.tick(3.0 + interval + PING_AFTER) == []
+    assert frames_in(take(session)) == [(9, b"\x00\x00\x00\x02")]
+    (closed,) = session.tick(3.0 + interval + DEAD_AFTER - PING_AFTER)
+    assert isinstance(closed, Closed)
+    assert closed.code == CloseCode.NO_SIGN_OF_LIFE
+
+
+def test_answered_ping_is_followed_by_a_whole_interval_of_silence() -> None:
+    session = with_interval(600)
+    session.tick(600.0)
+    take(session)
+    assert session.receive(masked(10, b"\x00\x00\x00\x01"), 600.5) == [PongReceived(0.5)]
+    tick_when_due(session, until=1200.0)
+    assert take(session) == b""
+    session.tick(1200.5)
+    assert frames_in(take(session)) == [(9, b"\x00\x00\x00\x02")]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "gets"),
+    [(1, 5.0), (0, 5.0), (-3, 5.0), (1e300, 3600.0), (10**30, 3600.0), (float("inf"), 3600.0)],
+)
+def test_interval_out_of_bounds_becomes_the_bound(wanted: float, gets: float) -> None:
+    assert granted(with_interval(wanted)) == gets
+
+
+@pytest.mark.parametrize("wanted", [None, UNSET, "600", True, [600], {}])
+def test_interval_that_is_no_number_is_no_wish(wanted: object) -> None:
+    assert granted(with_interval(wanted)) == PING_AFTER
+
+
+def test_operator_may_forbid_an_interval_of_their_own() -> None:
+    assert granted(with_interval(600, longest_ping_interval=0)) == PING_AFTER
+    assert granted(with_interval(600, longest_ping_interval=60)) == 60
+
+
+def test_hello_without_a_wish_takes_an_earlier_one_back() -> None:
+    session = with_interval(600)
+    session.tick(0.0)
+    session.grant_ping_interval(UNSET)
+    session.tick(0.0)
+    assert session.due == PING_AFTER
+    assert granted(session) == PING_AFTER
 
 
 def test_a_wall_clock_that_jumps_a_day_disconnects_nobody() -> None:

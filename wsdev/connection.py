@@ -126,8 +126,7 @@ class Connection:
         # A peer that reset the connection before it was accepted has no name any more.
         if isinstance(peer, tuple) and isinstance(local, tuple):
             self.visitor = stranger(peer_ip(peer[0]) or NO_ADDRESS, peer[:2], local[:2])
-        code = self._gateway.entered(self)
-        if code is not None:
+        if (code := self._gateway.entered(self)) is not None:
             self._answer(self._gateway.desk.refuse(code, self.visitor))
 
     def link_lost(self) -> None:
@@ -268,6 +267,7 @@ class Connection:
         # A name is shown to everybody: no token becomes one.
         wanted = clean_name(without_tokens(hello.device)) or pinned or self.member.name
         self._log(_INFO, "hello", wants=hello.device, version=hello.version)
+        self._session.grant_ping_interval(hello.ping_interval)
         if not may_use_name(wanted, pinned, self._gateway.tokens.is_claimed(wanted)):
             self.link.close(
                 CloseCode.NOT_ALLOWED,

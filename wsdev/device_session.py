@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from msgspec import UNSET, UnsetType
 from websockets.client import ClientProtocol
 from websockets.exceptions import InvalidStatus
 from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFactory
@@ -124,9 +125,13 @@ class DeviceSession(Session):
 
     # The conversation
 
-    def hello(self, name: str, version: str) -> None:
-        """Send ``connect``; the gateway answers ``connection_ack``."""
-        self.send(Connect(device=name, version=version))
+    def hello(self, name: str, version: str, *, ping_interval: float | UnsetType = UNSET) -> None:
+        """Send ``connect``; the gateway answers ``connection_ack``.
+
+        Args:
+            ping_interval: Seconds of silence after which to be pinged, if not the usual.
+        """
+        self.send(Connect(device=name, version=version, ping_interval=ping_interval))
 
     def send_text(self, text: bytes) -> None:
         """Send UTF-8 text, in fragments if the profile has it so; nothing happens unless open."""

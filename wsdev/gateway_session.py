@@ -9,6 +9,7 @@ from websockets.protocol import SERVER
 
 from wsdev.events import Event, HeadRejected, RequestReceived
 from wsdev.protocol import (
+    SHORTEST_PING_INTERVAL,
     Ack,
     BadMessage,
     ConnectionAck,
@@ -133,6 +134,23 @@ class GatewaySession(Session):
 
     # The conversation
 
+    def grant_ping_interval(self, wanted: object) -> None:
+        """Ping after so many seconds of silence as the device wants, within bounds.
+
+        It counts as dead as long after the first ping as any other device does. The last hello
+        counts, so one without a wish takes an earlier one back.
+
+        Args:
+            wanted: As it came; what is no number is no wish.
+        """
+        usual = self.policy.ping_after
+        longest = self.policy.limits.longest_ping_interval
+        granted = usual
+        if isinstance(wanted, (int, float)) and not isinstance(wanted, bool) and longest:
+            granted = max(min(SHORTEST_PING_INTERVAL, usual), float(min(wanted, longest)))
+        self._more_quiet = granted - usual
+        self.due = self.last_received  # to be reckoned anew
+
     def welcome(self, name: str, session_id: str) -> bytes:
         """Answer ``connect``: the name as given, and what the device should know.
 
@@ -145,7 +163,7 @@ class GatewaySession(Session):
                 device=name,
                 session=session_id,
                 server_time=self.policy.wall_clock(),
-                ping_interval=self.policy.ping_after,
+                ping_interval=self.policy.ping_after + self._more_quiet,
                 max_message_bytes=self.device_class.max_message,
             )
         )

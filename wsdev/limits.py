@@ -27,3 +27,4 @@ class Limits:
     unrecorded_bytes: int = 64 * 1024 * 1024
     linger: float = 2.0
     name_probe: float = 2.0
+    longest_ping_interval: float = 3600.0

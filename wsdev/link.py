@@ -66,6 +66,10 @@ class Link(asyncio.BufferedProtocol):
         session: Either end's conversation.
         clock: Monotonic seconds, the loop's.
         buffer: A :func:`read_buffer` to share; one of its own if left out.
+
+    Attributes:
+        stalled_since: Since when the peer does not read what we send.
+        was_reset: The transport ended in a TCP reset.
     """
 
     __slots__ = (
@@ -77,6 +81,7 @@ class Link(asyncio.BufferedProtocol):
         "_transport",
         "session",
         "stalled_since",
+        "was_reset",
     )
 
     def __init__(
@@ -84,6 +89,7 @@ class Link(asyncio.BufferedProtocol):
     ) -> None:
         self.session = session
         self.stalled_since: float | None = None
+        self.was_reset = False
         self._backlog = 0
         self._buffer = read_buffer() if buffer is None else buffer
         self._clock = clock
@@ -125,6 +131,7 @@ class Link(asyncio.BufferedProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """The transport is gone."""
         self._transport = None
+        self.was_reset = isinstance(exc, ConnectionResetError)
         self.dispatch(self.session.lost(self._clock()))
         if self._owner is not None:
             self._owner.link_lost()

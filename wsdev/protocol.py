@@ -31,6 +31,10 @@ and the 60 s idle cut of nginx and AWS ALB."""
 DEAD_AFTER: Final = 45.0
 """Seconds without a byte after which a link is dead: two missed pings and some Wi-Fi trouble."""
 
+SHORTEST_PING_INTERVAL: Final = 5.0
+"""Seconds; a device that asks for shorter ones gets these. Each ping costs a wake-up of its radio,
+and no idle cut that is known from the field comes sooner than 30 s."""
+
 MAX_TEXT_TO_DEVICE: Final = 4096
 """Bytes of one text frame to a device."""
 
@@ -112,10 +116,17 @@ MessageId = BoundedText | int
 
 
 class Connect(msgspec.Struct, tag_field="type", tag="connect"):
-    """The hello. ``device`` is the name that the device wants."""
+    """The hello.
+
+    Attributes:
+        device: The name that the device wants.
+        ping_interval: Seconds of silence after which it wants to be pinged. Anything else than a
+            number counts as left out: firmware may mean something of its own by this name.
+    """
 
     device: str = ""
     version: Any = None
+    ping_interval: Any = msgspec.UNSET
 
 
 class Connection(Connect, tag="connection"):

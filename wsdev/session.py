@@ -103,6 +103,7 @@ class Session(ABC):
         "_announced",
         "_listening_since",
         "_may_send",
+        "_more_quiet",
         "_out",
         "_parts",
         "_ping_count",
@@ -137,6 +138,7 @@ class Session(ABC):
         self._parts: bytearray | None = None
         self._text_parts = False
         self._announced: Frame | None = None
+        self._more_quiet = 0.0  # than the policy's, before the first ping
         self._ping_sent: float | None = None
         self._ping_payload = b""
         self._ping_count = 0
@@ -232,12 +234,15 @@ class Session(ABC):
 
     def _keep_alive(self, now: float, deaf: bool) -> list[Event]:
         # Compared as sums, as `due` is: a difference can round to just before the deadline.
-        dies = max(self.last_received, self._listening_since) + self.policy.dead_after
+        dies = max(self.last_received, self._listening_since)
+        dies += self.policy.dead_after + self._more_quiet
         if now >= dies and not deaf:
             reason = f"no sign of life for {now - self.last_received:.0f} s"
             return self.close(CloseCode.NO_SIGN_OF_LIFE, reason, now)
-        asked = self.last_received if self._ping_sent is None else self._ping_sent
-        ask = max(asked, self.last_received) + self.policy.ping_after
+        if self._ping_sent is not None and self._ping_sent > self.last_received:
+            ask = self._ping_sent + self.policy.ping_after
+        else:
+            ask = self.last_received + self.policy.ping_after + self._more_quiet
         if now >= ask:
             self.ping(now)
             ask = now + self.policy.ping_after

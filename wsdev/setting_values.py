@@ -195,6 +195,7 @@ _LIMIT_TYPES: Final = {f.name: f.type for f in dataclasses.fields(Limits)}
 _MAY_BE_ZERO: Final = frozenset({
     "wrong_tokens_per_minute", "token_requests_per_minute", "connections_per_address",
     "connections", "messages_per_minute", "record_bytes", "linger", "name_probe",
+    "longest_ping_interval",
 })  # fmt: skip
 
 

@@ -61,6 +61,7 @@ LIMIT_HELP: Final[Mapping[str, str]] = {
     "unrecorded_bytes": "Bytes that may wait for it; above, devices are not read.",
     "linger": "Time that a closed connection may take to get its last bytes out.",
     "name_probe": "Time to prove alive when another device comes with the same name.",
+    "longest_ping_interval": "The longest a device may ask not to be pinged; 0: none may ask.",
 }
 
 

@@ -9,12 +9,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any
 
-from wsdev import client
+from wsdev import client, hearing
 from wsdev.codes import REFUSALS
-from wsdev.errors import LinkCut, NotAllowed, PathError, ProtocolViolation, TokenRefused, WsdevError
-from wsdev.events import BadMessageReceived, Closed, MessageReceived
+from wsdev.errors import NotAllowed, PathError, ProtocolViolation, TokenRefused, WsdevError
+from wsdev.events import Closed, MessageReceived
 from wsdev.failures import closed_error
 from wsdev.limits import Limits
 from wsdev.protocol import (
@@ -163,50 +162,9 @@ async def _conversation(
         yield connection, device
 
 
-async def _wait_for(
-    connection: client.DeviceConnection, wanted: Callable[[Any], bool], what: str, patience: float
-) -> Any:
-    """The next event that is ``wanted``; others but trouble are passed over."""
-    try:
-        async with asyncio.timeout(patience):
-            while True:
-                event = await connection.next_event()
-                if wanted(event):
-                    return event
-                _raise_if_trouble(event)
-    except TimeoutError:
-        raise LinkCut(
-            f"no {what} within {patience:g} s",
-            "the link is up but silent: look at the gateway's /healthz and log (is its disk full?),"
-            " and at proxies on the way",
-        ) from None
-
-
-def _raise_if_trouble(event: Any) -> None:
-    if isinstance(event, Closed):
-        raise closed_error(event)
-    if isinstance(event, BadMessageReceived):
-        raise event.error
-    if isinstance(event, MessageReceived) and isinstance(event.message, ErrorMessage):
-        told = event.message
-        raise ProtocolViolation(
-            f"the gateway answers with an error: {printable(told.message)}",
-            printable(told.hint),
-            code=printable(told.code),
-        )
-
-
 async def _greet(
     connection: client.DeviceConnection, device: VirtualDevice, patience: float
 ) -> ConnectionAck:
     device.hello(connection.session, asyncio.get_running_loop().time())
     connection.flush()
-    event = await _wait_for(
-        connection,
-        lambda e: isinstance(e, MessageReceived) and isinstance(e.message, ConnectionAck),
-        "answer to the hello",
-        patience,
-    )
-    welcome = event.message
-    assert isinstance(welcome, ConnectionAck)
-    return welcome
+    return await hearing.welcome(connection, patience)

@@ -19,12 +19,23 @@ from wsdev.commands.options import (
 )
 from wsdev.errors import UsageError
 
-_ONLY_IN: Final = {
-    "a visit": ("messages", "max_rtt", "max_loss", "watch", "junit", "report"),
-    "a device that stays": ("stay", "interval"),
-    "a fleet": ("ramp", "rate", "payload_size", "seed"),
+_VISIT, _SEARCH = "a visit", "a search for idle cuts"
+_STAY, _FLEET = "a device that stays", "a fleet"
+
+_ONLY_IN: Final[dict[str, tuple[str, ...]]] = {
+    **dict.fromkeys(("max_rtt", "max_loss", "watch", "junit", "report"), (_VISIT,)),
+    "messages": (_VISIT, _SEARCH),
+    **dict.fromkeys(("find_idle_cut", "up_to"), (_SEARCH,)),
+    **dict.fromkeys(("stay", "interval"), (_STAY,)),
+    **dict.fromkeys(("ramp", "rate", "payload_size", "seed"), (_FLEET,)),
 }
-"""Options that mean nothing in another manner. Those of a fleet that are not here make one."""
+"""Options that mean nothing in other manners. Those of a fleet that are not here make one."""
+
+_REMEDIES: Final = {
+    **dict.fromkeys(("ramp", "rate", "payload_size", "seed"), "add --count, or leave it out"),
+    "interval": "add --stay, or leave it out",
+    "up_to": "add --find-idle-cut, or leave it out",
+}
 
 app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False, add_completion=False)
 
@@ -83,6 +94,14 @@ def connect(
     report: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Write a Markdown report for a ticket; no secrets."),
+    ] = None,
+    find_idle_cut: Annotated[
+        bool,
+        typer.Option("--find-idle-cut", help="Find after how long the path cuts who is silent."),
+    ] = False,
+    up_to: Annotated[
+        str | None,
+        typer.Option(metavar="TIME", help="With --find-idle-cut: longest silence. [default: 10m]"),
     ] = None,
     count: Annotated[
         int | None,
@@ -145,7 +164,8 @@ def connect(
     is_fleet = bool(
         count is not None or mix or profile or weather or fail_if or (duration and not watch)
     )
-    _check_manner(ctx, "a fleet" if is_fleet else "a device that stays" if stay else "a visit")
+    manner = _FLEET if is_fleet else _STAY if stay else _SEARCH if find_idle_cut else _VISIT
+    _check_manner(ctx, manner)
     if is_fleet:
         from wsdev.commands import fleets  # noqa: PLC0415
 
@@ -166,6 +186,11 @@ def connect(
         cacert=cacert,
         insecure=insecure,
     )
+    if find_idle_cut:
+        from wsdev.commands import idle_finding  # noqa: PLC0415
+
+        idle_finding.run(target, up_to, messages=messages, as_json=as_json, quiet=quiet)
+        return
     if stay:
         asyncio.run(visiting.stay(target, interval, as_json=as_json, quiet=quiet))
         return
@@ -184,12 +209,10 @@ def _check_manner(ctx: typer.Context, manner: str) -> None:
     Raises:
         UsageError: one was given.
     """
-    remedies = {"interval": "add --stay", **dict.fromkeys(_ONLY_IN["a fleet"], "add --count")}
-    for other, names in _ONLY_IN.items():
-        for name in names if other != manner else ():
-            source = ctx.get_parameter_source(name)
-            if source is not None and source.name == "COMMANDLINE":
-                raise UsageError(
-                    f"--{name.replace('_', '-')} is for {other}, and this is {manner}",
-                    f"{remedies[name]}, or leave it out" if name in remedies else "leave it out",
-                )
+    for name, manners in _ONLY_IN.items():
+        source = None if manner in manners else ctx.get_parameter_source(name)
+        if source is not None and source.name == "COMMANDLINE":
+            raise UsageError(
+                f"--{name.replace('_', '-')} is for {' or '.join(manners)}, and this is {manner}",
+                _REMEDIES.get(name, "leave it out"),
+            )
