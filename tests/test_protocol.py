@@ -12,13 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wsdev import protocol
+from wsdev.json_bounds import MAX_JSON_DEPTH
 from wsdev.protocol import (
     BUILTIN_CLASSES,
     DEAD_AFTER,
     ESP32CAM,
     HARD_MAX_TEXT_TO_DEVICE,
     MAX_ID_LENGTH,
-    MAX_JSON_DEPTH,
     MAX_NAME_LENGTH,
     MAX_TEXT_TO_DEVICE,
     PICO,
