@@ -59,7 +59,7 @@ endef
 
 .PHONY: help
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: serve
 serve: $(BIN)/wsdev ## run the gateway; options go into ARGS="--port 3100"
@@ -88,6 +88,10 @@ format: $(READY) ## let ruff put the code in order
 .PHONY: docs
 docs: $(READY) ## write the tables of the docs that are made from the code
 	$(BIN)/python tests/doc_tables.py
+
+.PHONY: translated
+translated: $(READY) ## docs/faults.fa.toml says these as the code does; ARGS="refused wrong_port"
+	$(BIN)/python tests/doc_tables.py $(ARGS)
 
 .PHONY: bench
 bench: bench-tools $(READY_FOR_BENCH) ## what the gateway costs, beside others; ARGS="telemetry", ARGS=--quick

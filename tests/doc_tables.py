@@ -1,12 +1,18 @@
 """The tables of the docs that are made from the code: ``make docs`` writes them, a test compares.
 
-Each stands between two markers, ``<!-- faults -->`` and ``<!-- /faults -->``.
+Each stands between two markers, ``<!-- faults -->`` and ``<!-- /faults -->``. The Persian ones are
+made with the translations in ``docs/faults.fa.toml``: whoever has looked after the entries of some
+codes there says so with ``make translated ARGS="refused wrong_port"``.
 """
 
 from __future__ import annotations
 
+import re
+import sys
 from collections.abc import Callable
 from pathlib import Path
+
+from fault_translations import FILE, Texts, english, persian, stamped
 
 from wsdev.diagnosis.diagnose import REMARKS
 from wsdev.diagnosis.faults import Fault
@@ -15,31 +21,78 @@ from wsdev.layers import Layer
 
 DOCS = Path(__file__).parent.parent / "docs"
 
+_FAULT_HEAD = ("fault", "exit", "what happened", "why it usually does", "what to do")
+_NOTE_HEAD = ("note", "what it means", "what to do")
+_FAULT_HEAD_FA = ("خطا", "کد خروج", "چه شد", "معمولاً چرا", "چه باید کرد")
+_NOTE_HEAD_FA = ("یادداشت", "یعنی چه", "چه باید کرد")
 
-def by_layer() -> list[Fault]:
+_LEFT_TO_RIGHT = "\N{LEFT-TO-RIGHT MARK}"
+_LETTERS_OUTSIDE = re.compile(r"[A-Za-z0-9].*[A-Za-z0-9]|[A-Za-z0-9]", re.DOTALL)
+
+
+def by_layer() -> dict[Layer, list[Fault]]:
     """All faults, in the order in which the layers are walked."""
-    order = list(Layer)
-    return sorted(FAULTS.values(), key=lambda fault: order.index(fault.layer))
+    found: dict[Layer, list[Fault]] = {layer: [] for layer in Layer}
+    for fault in FAULTS.values():
+        found[fault.layer].append(fault)
+    return found
 
 
-def fault_table() -> str:
-    """Every fault: where, what, why, what to do."""
-    lines = [
-        "| layer | fault | exit | what happened | why it usually does | what to do |",
-        "|---|---|---|---|---|---|",
-    ]
-    for fault in by_layer():
-        told = (fault.what, fault.why, fault.fix)
-        cells = (fault.layer.value, f"`{fault.code}`", str(int(fault.exit_code)), *map(cell, told))
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)
+# Tables
 
 
-def remark_table() -> str:
+def fault_tables() -> str:
+    """Every fault: where, what, why, what to do; a table for each layer."""
+    return _fault_tables(_FAULT_HEAD, english(), cell)
+
+
+def persian_fault_tables() -> str:
+    """The same in Persian."""
+    return _fault_tables(_FAULT_HEAD_FA, english() | persian(), persian_cell)
+
+
+def _fault_tables(
+    head: tuple[str, ...], told: dict[str, Texts], as_cell: Callable[[str], str]
+) -> str:
+    parts = []
+    for layer, faults in by_layer().items():
+        rows = []
+        for fault in faults:
+            texts = told[f"faults.{fault.code}"]
+            cells = (as_cell(texts[key]) for key in ("what", "why", "fix"))
+            rows.append((f"`{fault.code}`", str(int(fault.exit_code)), *cells))
+        title = f'<a id="faults-{layer}"></a>\n### [{layer}](#{layer})'
+        parts.append(f"{title}\n\n{table(head, rows)}\n")
+    return "\n".join(["", *parts])
+
+
+def note_table() -> str:
     """Every remark: what works and will bite."""
-    lines = ["| note | what it means | what to do |", "|---|---|---|"]
-    lines += [f"| `{code}` | {cell(what)} | {cell(fix)} |" for code, (what, fix) in REMARKS.items()]
-    return "\n".join(lines)
+    return _note_table(_NOTE_HEAD, english(), cell)
+
+
+def persian_note_table() -> str:
+    """The same in Persian."""
+    return _note_table(_NOTE_HEAD_FA, english() | persian(), persian_cell)
+
+
+def _note_table(
+    head: tuple[str, ...], told: dict[str, Texts], as_cell: Callable[[str], str]
+) -> str:
+    texts = {code: told[f"notes.{code}"] for code in REMARKS}
+    rows = [
+        (f"`{code}`", as_cell(text["what"]), as_cell(text["fix"])) for code, text in texts.items()
+    ]
+    return f"\n{table(head, rows)}\n"
+
+
+def table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+    """A Markdown table of cells that are Markdown already."""
+    lines = [head, ("---",) * len(head), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+# Cells
 
 
 def cell(text: str) -> str:
@@ -49,9 +102,30 @@ def cell(text: str) -> str:
     return text
 
 
+def persian_cell(text: str) -> str:
+    """The same for text from right to left, with code in backticks.
+
+    Code that begins or ends with a sign gets a mark beside it, or the sign would go to the other
+    end: the signs of ``--host`` have no direction of their own.
+    """
+    parts = []
+    for number, part in enumerate(text.split("`")):
+        if number % 2 == 0:
+            parts.append(cell(part))
+            continue
+        mark = "" if _LETTERS_OUTSIDE.fullmatch(part) else _LEFT_TO_RIGHT
+        code = part.replace("|", "\\|")
+        parts.append(f"{mark}`{code}`{mark}")
+    return "".join(parts)
+
+
+# Pages
+
 TABLES: dict[tuple[str, str], Callable[[], str]] = {
-    ("external-connections.md", "faults"): fault_table,
-    ("external-connections.md", "notes"): remark_table,
+    ("external-connections.md", "faults"): fault_tables,
+    ("external-connections.md", "notes"): note_table,
+    ("external-connections.fa.md", "faults"): persian_fault_tables,
+    ("external-connections.fa.md", "notes"): persian_note_table,
 }
 
 
@@ -69,13 +143,19 @@ def with_table(page: str, name: str, table: str) -> str:
     return f"{before}{start}{table}\n{end}{after}"
 
 
-def main() -> None:
-    """Write all tables."""
-    for (name, marker), table in TABLES.items():
+def without_tables(page: str) -> str:
+    """The page with nothing between its markers."""
+    return re.sub(r"(<!-- (\w+) -->\n).*?(<!-- /\2 -->)", r"\1\3", page, flags=re.DOTALL)
+
+
+def main(codes: list[str]) -> None:
+    """Write all tables; before, take the translations of these codes for those of today's text."""
+    FILE.write_text(stamped(FILE.read_text(encoding="utf-8"), codes), encoding="utf-8")
+    for (name, marker), make in TABLES.items():
         file = DOCS / name
         page = file.read_text(encoding="utf-8")
-        file.write_text(with_table(page, marker, table()), encoding="utf-8")
+        file.write_text(with_table(page, marker, make()), encoding="utf-8")
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])
