@@ -17,6 +17,7 @@ from fault_translations import FILE, Texts, english, persian, stamped
 from wsdev.diagnosis.diagnose import REMARKS
 from wsdev.diagnosis.faults import Fault
 from wsdev.diagnosis.verdict import FAULTS
+from wsdev.errors import EXIT_CODE_MEANINGS
 from wsdev.layers import Layer
 
 DOCS = Path(__file__).parent.parent / "docs"
@@ -92,6 +93,12 @@ def table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
+def exit_code_table() -> str:
+    """What the process tells the shell."""
+    rows = [(str(int(code)), cell(meaning)) for code, meaning in EXIT_CODE_MEANINGS.items()]
+    return f"\n{table(('code', 'meaning'), rows)}\n"
+
+
 # Cells
 
 
@@ -122,6 +129,7 @@ def persian_cell(text: str) -> str:
 # Pages
 
 TABLES: dict[tuple[str, str], Callable[[], str]] = {
+    ("../README.md", "exit-codes"): exit_code_table,
     ("external-connections.md", "faults"): fault_tables,
     ("external-connections.md", "notes"): note_table,
     ("external-connections.fa.md", "faults"): persian_fault_tables,
@@ -145,7 +153,7 @@ def with_table(page: str, name: str, table: str) -> str:
 
 def without_tables(page: str) -> str:
     """The page with nothing between its markers."""
-    return re.sub(r"(<!-- (\w+) -->\n).*?(<!-- /\2 -->)", r"\1\3", page, flags=re.DOTALL)
+    return re.sub(r"(<!-- ([\w-]+) -->\n).*?(<!-- /\2 -->)", r"\1\3", page, flags=re.DOTALL)
 
 
 def main(codes: list[str]) -> None:
