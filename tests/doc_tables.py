@@ -28,7 +28,8 @@ _FAULT_HEAD_FA = ("خطا", "کد خروج", "چه شد", "معمولاً چرا
 _NOTE_HEAD_FA = ("یادداشت", "یعنی چه", "چه باید کرد")
 
 _LEFT_TO_RIGHT = "\N{LEFT-TO-RIGHT MARK}"
-_LETTERS_OUTSIDE = re.compile(r"[A-Za-z0-9].*[A-Za-z0-9]|[A-Za-z0-9]", re.DOTALL)
+_LETTERS_OUTSIDE = re.compile(r"[A-Za-z0-9](.*[A-Za-z0-9])?")
+_CODE = re.compile(rf"{_LEFT_TO_RIGHT}?`([^`\n]+)`{_LEFT_TO_RIGHT}?")
 
 
 def by_layer() -> dict[Layer, list[Fault]]:
@@ -110,20 +111,25 @@ def cell(text: str) -> str:
 
 
 def persian_cell(text: str) -> str:
-    """The same for text from right to left, with code in backticks.
+    """The same for text from right to left, with code in backticks."""
+    parts = text.split("`")
+    parts[::2] = map(cell, parts[::2])
+    parts[1::2] = (part.replace("|", "\\|") for part in parts[1::2])
+    return beside_persian("`".join(parts))
 
-    Code that begins or ends with a sign gets a mark beside it, or the sign would go to the other
-    end: the signs of ``--host`` have no direction of their own.
+
+def beside_persian(text: str) -> str:
+    """Text from right to left whose code, in backticks, can be read from left to right.
+
+    Code that begins or ends with a sign gets a mark on both sides, or the sign would go to the
+    other end: the signs of ``--host`` have no direction of their own.
     """
-    parts = []
-    for number, part in enumerate(text.split("`")):
-        if number % 2 == 0:
-            parts.append(cell(part))
-            continue
-        mark = "" if _LETTERS_OUTSIDE.fullmatch(part) else _LEFT_TO_RIGHT
-        code = part.replace("|", "\\|")
-        parts.append(f"{mark}`{code}`{mark}")
-    return "".join(parts)
+    return _CODE.sub(_marked, text)
+
+
+def _marked(code: re.Match[str]) -> str:
+    mark = "" if _LETTERS_OUTSIDE.fullmatch(code[1]) else _LEFT_TO_RIGHT
+    return f"{mark}`{code[1]}`{mark}"
 
 
 # Pages

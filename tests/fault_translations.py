@@ -74,5 +74,5 @@ def stamped(text: str, codes: Iterable[str]) -> str:
             raise ValueError(f"{code}: not in the tables, or not in {FILE.name}")
         head = rf"^\[{re.escape(names[0])}\]\n"
         line = f'of = "{digest(originals[names[0]])}"\n'
-        text = re.sub(rf'({head})(?:of = .*\n)?', rf"\g<1>{line}", text, flags=re.MULTILINE)
+        text = re.sub(rf"({head})(?:of = .*\n)?", rf"\g<1>{line}", text, flags=re.MULTILINE)
     return text

@@ -8,32 +8,56 @@ from typing import Any
 
 import pytest
 import typer
+from doc_tables import beside_persian, without_tables
 from documents import BLOCK, DOCS, ROOT, anchors, blocks, page
 
 from wsdev.cli import SUMMARIES
+from wsdev.diagnosis.faults import Fault
+from wsdev.diagnosis.verdict import FAULTS
+from wsdev.layers import Layer
 
 ENGLISH, PERSIAN = "external-connections.md", "external-connections.fa.md"
-LAYERS = [
-    "name",
-    "route",
-    "tcp",
-    "tls",
-    "http",
-    "token",
-    "upgrade",
-    "hello",
-    "message",
-    "keepalive",
-]
+LAYERS = [layer.value for layer in Layer]
 """The order in which a connection comes about; the probe's hints link to these."""
+
+TALK = {Layer.HELLO, Layer.MESSAGE, Layer.KEEPALIVE}
+"""A connection can be closed or cut at each of these; the probe names the one where it was."""
 
 _INLINE = re.compile(r"`([^`\n]+)`")
 _LINK = re.compile(r"\]\(([^)\s]+)\)")
+_ITALICS = re.compile(r"^\*((?:[^*\n]|\n(?!\n))+)\*", re.MULTILINE)
+_QUOTE = re.compile(r'"([^"]+)"|«([^»]+)»')
 
 
 def prose(name: str) -> str:
     """A page without its blocks of code."""
     return BLOCK.sub("", page(name))
+
+
+def section(name: str, layer: str) -> str:
+    """What a page says of a layer."""
+    _, _, rest = page(name).partition(f'<a id="{layer}"></a>\n')
+    return rest.partition('<a id="')[0]
+
+
+def quotes(name: str, layer: str) -> list[str]:
+    """The sentences of the probe under the title of a layer, each on one line."""
+    found = [
+        " ".join((english or persian).split())
+        for italics in _ITALICS.findall(section(name, layer))
+        for english, persian in _QUOTE.findall(italics)
+    ]
+    assert found, f"{layer}: nothing is quoted"
+    return found
+
+
+def faults_at(layer: Layer) -> list[Fault]:
+    """What the probe can find there."""
+    return [
+        fault
+        for fault in FAULTS.values()
+        if fault.layer is layer or (layer in TALK and fault.code.startswith(("close_", "cut")))
+    ]
 
 
 @pytest.mark.parametrize("name", [ENGLISH, PERSIAN])
@@ -50,11 +74,25 @@ def test_every_link_leads_somewhere(name: str) -> None:
         assert file or anchor in known, link
 
 
+@pytest.mark.parametrize("layer", LAYERS)
 @pytest.mark.parametrize("name", [ENGLISH, PERSIAN])
-def test_table_of_faults_has_its_place(name: str) -> None:
-    text = page(name)
-    assert text.count("<!-- faults -->") == text.count("<!-- /faults -->") == 1
-    assert text.index("<!-- faults -->") < text.index("<!-- /faults -->")
+def test_sentences_under_a_layer_are_those_that_the_probe_prints(name: str, layer: str) -> None:
+    assert set(quotes(name, layer)) <= {fault.what for fault in faults_at(Layer(layer))}
+    assert quotes(name, layer) == quotes(ENGLISH, layer)
+
+
+@pytest.mark.parametrize("name", [ENGLISH, PERSIAN])
+def test_tree_asks_layer_by_layer_and_tells_the_exit_codes_of_each(name: str) -> None:
+    items = re.findall(
+        r"^\d+\. .*(?:\n +.*)*", page(name).partition('<a id="name">')[0], re.MULTILINE
+    )
+    *walked, last = [
+        (_LINK.findall(item)[-1], {int(code) for code in re.findall(r"\([^()]*?(\d\d)\)", item)})
+        for item in items
+    ]
+    exits = [{int(fault.exit_code) for fault in faults_at(layer)} for layer in Layer]
+    assert walked == list(zip((f"#{layer}" for layer in LAYERS), exits, strict=True))
+    assert last == ("#code", set())
 
 
 def test_both_languages_have_the_same_code_and_anchors_in_the_same_order() -> None:
@@ -68,7 +106,10 @@ def test_both_languages_have_the_same_code_and_anchors_in_the_same_order() -> No
 
 
 def test_both_languages_name_the_same_commands_and_codes() -> None:
-    english, persian = (set(_INLINE.findall(prose(name))) for name in (ENGLISH, PERSIAN))
+    # The tables are another test's: code stands in backticks in the Persian ones only.
+    english, persian = (
+        set(_INLINE.findall(without_tables(prose(name)))) for name in (ENGLISH, PERSIAN)
+    )
     assert persian == english
 
 
@@ -77,6 +118,11 @@ def test_persian_prose_runs_from_right_to_left_and_code_does_not() -> None:
         inside = part.strip()
         assert not inside or (inside.startswith('<div dir="rtl">') and inside.endswith("</div>"))
         assert inside.count("<div") == inside.count("</div>")
+
+
+def test_signs_at_the_ends_of_code_stay_there_in_persian() -> None:
+    for line in prose(PERSIAN).splitlines():
+        assert beside_persian(line) == line
 
 
 def test_guide_is_linked_from_the_readme() -> None:
