@@ -8,16 +8,20 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 import yaml
 from documents import block, page
 from reverse_proxies import held_port
 
+from wsdev.layers import Layer
+
 FILES = ["smoke.yml", ".gitlab-ci.yml"]
 INSTALL = "pip install ."
 REPORT = " --junit smoke.xml"
-"""Taken off the lines before they are run."""
+WITHOUT = {Layer.TLS, Layer.QUALITY}
+"""The layers that a visit to ws:// that sets no thresholds is not about."""
 
 
 def job(file: str) -> dict[str, Any]:
@@ -45,7 +49,7 @@ def test_smoke_test_succeeds_with_a_gateway_that_it_starts(
     first, *lines = shell_lines(file)
     assert first == INSTALL
     # What CI does when a job ends: nothing that it started stays.
-    script = "\n".join(["trap 'kill $(jobs -p); wait' EXIT", *lines]).replace(REPORT, "")
+    script = "\n".join(["trap 'kill $(jobs -p); wait' EXIT", *lines])
     with held_port() as port:
         script = script.replace("127.0.0.1:3000", f"127.0.0.1:{port}")
         script = script.replace("wsdev serve", f"wsdev serve --port {port}")
@@ -64,7 +68,12 @@ def test_smoke_test_succeeds_with_a_gateway_that_it_starts(
         )
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.startswith('{"status":"ok"}')
-    assert "5 sent, 5 acknowledged" in done.stdout
+    assert "5 of 5 acknowledged" in done.stdout
+    cases = ElementTree.parse(tmp_path / "smoke.xml").getroot().findall("testcase")
+    assert [case.attrib["name"] for case in cases] == [
+        layer.value for layer in Layer if layer not in WITHOUT
+    ]
+    assert [case.find("system-out") is not None for case in cases] == [True] * len(cases)
     assert "tokens_given" in (tmp_path / "gateway.log").read_text(encoding="utf-8")
 
 
