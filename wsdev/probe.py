@@ -15,7 +15,7 @@ from wsdev import client, second_looks
 from wsdev.certificate import seen_certificate
 from wsdev.diagnosis.answer_rules import betraying_headers, describe, is_gateway
 from wsdev.diagnosis.diagnose import Remark, diagnose, remarks
-from wsdev.diagnosis.facts import Ending, Facts, Quality, TcpOutcome, TlsFacts, UpgradeFacts
+from wsdev.diagnosis.facts import Ending, Facts, Quality, TlsFacts, UpgradeFacts
 from wsdev.diagnosis.faults import Layer
 from wsdev.diagnosis.path_rules import DAY, attempt
 from wsdev.diagnosis.verdict import Verdict
@@ -167,7 +167,7 @@ class _Walk:
             tell("; ".join(ways) or "none")
         async with self._step(Layer.TCP, f"connecting to {found}") as tell:
             sock = await try_all(name, patience)
-            if any(one.outcome is TcpOutcome.REFUSED for one in name.addresses) and sock is None:
+            if sock is None:
                 await second_looks.who_else_listens(self._facts, patience)
             tell("; ".join(map(attempt, name.addresses)))
         assert sock is not None
@@ -213,6 +213,8 @@ class _Walk:
             tls.certificate = seen_certificate(connection)
             return streams
         self._facts.second.plain_answer = await second_looks.what_is_plain(way)
+        if self._facts.second.plain_answer.answer is None:
+            tls.asks_certificate = await second_looks.asks_for_certificate(way)
         return None
 
     # HTTP and the token
