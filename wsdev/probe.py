@@ -168,7 +168,7 @@ class _Walk:
         async with self._step(Layer.TCP, f"connecting to {found}") as tell:
             sock = await try_all(name, patience)
             if sock is None:
-                await second_looks.who_else_listens(self._facts, patience)
+                await second_looks.look_at_failures(self._facts, patience)
             tell("; ".join(map(attempt, name.addresses)))
         assert sock is not None
         return sock

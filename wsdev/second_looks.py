@@ -9,10 +9,20 @@ from email.utils import parsedate_to_datetime
 from typing import Final
 
 from wsdev.certificate import seen_certificate, unverified_context
-from wsdev.diagnosis.facts import Answer, Certificate, Facts, HttpFacts, TcpOutcome, TlsFacts
+from wsdev.diagnosis.facts import (
+    AddressFacts,
+    Answer,
+    Certificate,
+    Facts,
+    HttpFacts,
+    NameFacts,
+    TcpOutcome,
+    TlsFacts,
+)
+from wsdev.diagnosis.path_rules import NEIGHBOUR_PATIENCE, TOLD_AT_ONCE
 from wsdev.http_look import Way, get, open_streams
 from wsdev.protocol import DEFAULT_PORT, HEALTH_PATH
-from wsdev.reach import open_socket, source_address
+from wsdev.reach import open_socket, source_address, try_all
 from wsdev.tls_flight import (
     CERTIFICATE_REQUEST,
     MAX_FLIGHT,
@@ -27,6 +37,28 @@ PATIENCE: Final = 3.0
 # MQTT 3.1.1 section 3.1: CONNECT with a clean session, 60 s keepalive and an empty client id.
 _MQTT_CONNECT: Final = bytes.fromhex("100c00044d5154540402003c0000")
 _MQTT_CONNACK: Final = 0x20
+
+
+async def look_at_failures(facts: Facts, patience: float) -> None:
+    """After no address took the connection."""
+    await try_rejected_again(facts)
+    await who_else_listens(facts, patience)
+
+
+async def try_rejected_again(facts: Facts) -> None:
+    """Is there nobody, or did somebody say no? Who did, says it again."""
+    assert facts.name is not None
+    late = [
+        one
+        for one in facts.name.addresses
+        if one.outcome is TcpOutcome.REJECTED and (one.seconds or 0.0) >= TOLD_AT_ONCE
+    ]
+    again = [AddressFacts(one.ip, one.port) for one in late]
+    sock = await try_all(NameFacts(facts.name.host, again), NEIGHBOUR_PATIENCE)
+    if sock is not None:
+        sock.close()
+    for one, second in zip(late, again, strict=True):
+        one.rejected_again = second.outcome is TcpOutcome.REJECTED
 
 
 async def who_else_listens(facts: Facts, patience: float) -> None:

@@ -47,6 +47,7 @@ class AddressFacts(msgspec.Struct):
     Attributes:
         source: The address from which this host reaches it; None if it has no route.
         outcome: None if it was not tried.
+        rejected_again: Whether a second try was rejected soon; None if there was none.
         system_says: The system's own words for a failure.
     """
 
@@ -56,6 +57,7 @@ class AddressFacts(msgspec.Struct):
     outcome: TcpOutcome | None = None
     seconds: float | None = None
     system_says: str = ""
+    rejected_again: bool | None = None
 
     @property
     def family(self) -> str:

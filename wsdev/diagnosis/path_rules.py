@@ -23,10 +23,13 @@ from wsdev.protocol import DEFAULT_PORT
 
 _DEFAULT_PORT_ANSWERS: Final = f"port {DEFAULT_PORT} of the same host takes connections"
 
-NEIGHBOUR_PATIENCE: Final = 0.9
-"""Seconds: an unreachable host after less was told by a router's or firewall's ICMP; after more,
-nobody on this network has the address (Linux asks three times, a second apart:
-net.ipv4.neigh.*.mcast_solicit and retrans_time_ms)."""
+TOLD_AT_ONCE: Final = 0.9
+NEIGHBOUR_PATIENCE: Final = 2.5
+"""Seconds: an unreachable host after less than the first was told by a router's or firewall's ICMP.
+After more it may be that the first ICMP was lost and the second SYN, a second later, got another;
+or nobody on this network has the address (Linux asks three times, a second apart:
+net.ipv4.neigh.*.mcast_solicit and retrans_time_ms). A second try tells them apart: it is rejected
+within the latter if somebody says no."""
 
 EARLIEST_CLOCK: Final = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC).timestamp()
 """A clock before this wsdev was written is wrong."""
@@ -125,14 +128,16 @@ def tcp_verdict(facts: Facts) -> Verdict | None:
         return verdict("router_no_route", *seen)
     if TcpOutcome.UNREACHABLE in outcomes:
         return _no_route(name, seen)
-    return verdict("no_socket", *seen)
+    tried = any(one.seconds is not None for one in name.addresses)
+    return verdict("no_socket", *seen, layer=None if tried else Layer.ROUTE)
 
 
 def _was_told(name: NameFacts) -> bool:
     """Whether somebody on the way said no, rather than nobody being there."""
     return any(
-        one.outcome is TcpOutcome.REJECTED and (one.seconds or 0.0) < NEIGHBOUR_PATIENCE
+        one.rejected_again or (one.seconds or 0.0) < TOLD_AT_ONCE
         for one in name.addresses
+        if one.outcome is TcpOutcome.REJECTED
     )
 
 
