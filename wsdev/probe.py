@@ -241,6 +241,9 @@ class _Walk:
         asked, looks = self._facts.health, self._facts.second
         assert asked is not None
         no_http = asked.answer is None
+        tls = self._facts.tls_seen
+        if tls is not None and asked.ended in (Ending.CLOSED, Ending.RESET) and not tls.reason:
+            tls.asks_certificate = await second_looks.asks_for_certificate(way)
         if way.tls is None and (no_http or (asked.answer and asked.answer.status == 400)):
             looks.speaks_tls = await second_looks.speaks_tls(way)
         if no_http and not asked.first_bytes and not looks.speaks_tls:

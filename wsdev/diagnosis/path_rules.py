@@ -263,7 +263,8 @@ def _certificate_verdict(facts: Facts, tls: TlsFacts, code: int) -> Verdict:
     if code in _WRONG_NAME:
         asked = f"asked for {facts.host}"
         return verdict("certificate_wrong_name", *seen, asked)
-    if code == _SELF_SIGNED_LEAF or (about and about.self_signed):
+    by_itself = about is not None and about.self_signed and code in _ISSUER_NOT_FOUND
+    if code == _SELF_SIGNED_LEAF or by_itself:
         return verdict("certificate_self_signed", *seen)
     if code in _ISSUER_NOT_FOUND:
         if about and about.chain_length == 1 and (about.tells_issuer or tls.issuer_akin):
