@@ -21,6 +21,7 @@ PATH_PROVEN: Final[dict[str, str]] = {
     "scope_missing": _ROUTE + "test_link_local_address_without_its_interface",
     "refused": _ROUTE + "test_refused_where_nothing_listens",
     "wrong_port": _ROUTE + "test_wrong_port_while_the_default_one_answers",
+    "wildcard_address": _ROUTE + "test_wildcard_copied_from_the_server",
     "loopback_only": _ROUTE + "test_server_on_loopback_only_is_seen_on_its_own_host",
     "loopback_family": _ROUTE + "test_server_on_the_other_loopback_address",
     "unanswered": _ROUTE + "test_dropped",

@@ -204,6 +204,8 @@ def test_who_says_no_is_told_from_nobody(seconds: float, again: bool | None, cod
         ("127.0.1.1", {"loopback": "127.0.0.1"}, "loopback_family"),
         (THERE, {"loopback": "127.0.0.1"}, "loopback_only"),
         (THERE, {"default_port": True}, "wrong_port"),
+        ("0.0.0.0", {"loopback": "127.0.0.1"}, "wildcard_address"),
+        ("::", {}, "wildcard_address"),
         (THERE, {"default_port": False}, "refused"),
     ],
 )
@@ -312,6 +314,11 @@ def test_plain_answer_proves_a_port_without_tls() -> None:
     assert verdict is not None
     assert verdict.code == "tls_not_spoken"
     assert "HTTP 200" in verdict.evidence[0]
+
+
+def test_alert_proves_tls_whatever_a_plain_request_gets() -> None:
+    facts = tls_facts(page(400), reason="TLSV1_UNRECOGNIZED_NAME", ended=Ending.CLOSED)
+    assert found(tls_verdict(facts)) == "tls_name_unknown"
 
 
 @pytest.mark.parametrize(

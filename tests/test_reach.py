@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 from fake_gateways import LOOPBACK, closed_port, full_backlog
+from hypothesis import given
+from hypothesis import strategies as st
 
 from wsdev import reach
 from wsdev.diagnosis.facts import AddressFacts, DnsServer, NameFacts, NameTrouble, TcpOutcome
@@ -20,6 +22,7 @@ from wsdev.reach import (
     find_routes,
     look_up,
     open_socket,
+    slip_in_address,
     source_address,
     try_all,
 )
@@ -55,6 +58,25 @@ async def test_malformed_name() -> None:
     assert name.trouble is NameTrouble.MALFORMED
     assert "label" in name.system_says
     assert name.addresses == []
+
+
+@given(st.ip_addresses().map(str))
+def test_address_has_no_slip(ip: str) -> None:
+    assert slip_in_address(ip) == ""
+
+
+@pytest.mark.parametrize("host", ["gateway.example", "3com.example", "a", "fe80::1%2"])
+def test_name_is_no_slip_of_an_address(host: str) -> None:
+    assert slip_in_address(host) == ""
+
+
+@pytest.mark.parametrize(
+    "host", ["192.0.2.300", "192.0.2.010", "10.1", "0", "1.2.3.4.5", "..", "1."]
+)
+async def test_slip_in_an_address_is_asked_of_nobody(host: str) -> None:
+    name = await look_up(host, PORT, 10)
+    assert name.trouble is NameTrouble.MALFORMED
+    assert name.system_says
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import ssl
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, Protocol
 
 from wsdev import client, second_looks
@@ -212,9 +212,12 @@ class _Walk:
             tls.verified = self._tls.verify_mode is not ssl.CERT_NONE
             tls.certificate = seen_certificate(connection)
             return streams
-        self._facts.second.plain_answer = await second_looks.what_is_plain(way)
-        if self._facts.second.plain_answer.answer is None:
-            tls.asks_certificate = await second_looks.asks_for_certificate(way)
+        looks = self._facts.second
+        plain = looks.plain_answer = await second_looks.what_is_plain(way)
+        if plain.answer is None and not plain.first_bytes:
+            if tls.ended is not Ending.SILENCE:
+                tls.asks_certificate = await second_looks.asks_for_certificate(way)
+            looks.speaks_mqtt = await second_looks.speaks_mqtt(replace(way, tls=None))
         return None
 
     # HTTP and the token

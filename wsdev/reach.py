@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import ipaddress
 import os
+import re
 import socket
 from typing import Any, Final
 
@@ -49,6 +51,9 @@ async def look_up(host: str, port: int, patience: float) -> NameFacts:
     """What the name means, and from which address of ours each of its addresses is reached."""
     loop = asyncio.get_running_loop()
     facts = NameFacts(host)
+    if slip := slip_in_address(host):
+        facts.trouble, facts.system_says = NameTrouble.MALFORMED, slip
+        return facts
     started = loop.time()
     try:
         infos = await resolve(host, port, patience * SHARE_OF_RESOLVER)
@@ -72,6 +77,20 @@ async def look_up(host: str, port: int, patience: float) -> NameFacts:
         facts.servers = await ask_servers(host, min(left, patience * (1 - SHARE_OF_RESOLVER)))
     facts.seconds = loop.time() - started
     return facts
+
+
+def slip_in_address(host: str) -> str:
+    """What is wrong with numbers and dots that are no IPv4 address; empty for all else.
+
+    The system would take ``10.1`` for 10.0.0.1 and ``192.168.1.010`` for 192.168.1.8: inet_aton(3).
+    """
+    if not re.fullmatch(r"[0-9.]+", host):
+        return ""
+    try:
+        ipaddress.IPv4Address(host)
+    except ValueError as exc:
+        return str(exc)
+    return ""
 
 
 def _trouble(error: socket.gaierror) -> NameTrouble:

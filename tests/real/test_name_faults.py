@@ -34,6 +34,7 @@ def look_up(network: Network, tmp_path: Path) -> Callable[..., Found]:
         (tmp_path / "hosts").write_text(hosts)
         (tmp_path / "nsswitch.conf").write_text("hosts: files dns\n")
         lines = "".join(f"nameserver {ip}\n" for ip in servers)
+        lines += "options timeout:30 attempts:2\n"
         (tmp_path / "resolv.conf").write_text(lines)
         files = {f"/etc/{name}": tmp_path / name for name in _SETTINGS}
         return probe(url, *options, inside=network.device_side_with(files))
@@ -79,6 +80,12 @@ def test_host_that_is_no_name_is_told_as_malformed(host: str) -> None:
     found.assert_fault("name_malformed", host, "label")
 
 
+@pytest.mark.parametrize("host", ["192.0.2.300", "192.0.2.010", "10.1", "3000", "1.2.3.4.5"])
+def test_slip_in_an_address_is_not_taken_for_another_address(host: str) -> None:
+    found = probe(f"ws://{host}:3000")
+    found.assert_fault("name_malformed", host)
+
+
 def test_unknown_name(network: Network, look_up: Callable[..., Found]) -> None:
     with dns_server(network, NO_SUCH_NAME):
         found = look_up()
@@ -112,10 +119,10 @@ def test_silent_dns_server_is_left_in_time_and_named(
         found = look_up(NAME, "--timeout", "2s")
     found.assert_fault("name_unanswered", "no answer within 1.6 s", f"{GATEWAY[4]}: no answer")
     # The step keeps to the time, and nothing that still waits keeps the process: glibc would
-    # wait for 10 s.
+    # wait for a minute.
     (step,) = found.report["steps"]
-    assert 1900 < step["ms"] < 2500
-    assert found.seconds < 8
+    assert 1900 < step["ms"] < 4000
+    assert found.seconds < 30
 
 
 def test_dns_server_that_is_none(look_up: Callable[..., Found]) -> None:

@@ -81,7 +81,20 @@ async def test_wss_to_ssh() -> None:
 async def test_wss_to_a_silent_port() -> None:
     found = await probe_plain(stay_silent, "--timeout", "1s")
     found.assert_fault("tls_unanswered", "no answer came to the ClientHello")
-    assert found.seconds < 8
+    # Once for TLS, once in plain, once as MQTT.
+    assert 2900 < found.report["steps"][-1]["ms"] < 6000
+
+
+async def be_mqtt(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    if await reader.read(1) == b"\x10":  # CONNECT
+        await reader.read(64)
+        writer.write(bytes.fromhex("20020000"))
+        await writer.drain()
+
+
+async def test_wss_to_an_mqtt_broker() -> None:
+    found = await probe_plain(be_mqtt)
+    found.assert_fault("mqtt_broker", "CONNACK")
 
 
 async def close_at_the_hello(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -257,33 +270,56 @@ http {{
   server {{
     listen {host}:{port} ssl;
     ssl_certificate {folder}/cert.pem; ssl_certificate_key {folder}/key.pem;
-    ssl_client_certificate {folder}/issuer.pem; ssl_verify_client on;
+    ssl_client_certificate {folder}/issuer.pem;
+    {setting}
   }}
 }}
 """
 
 
+@pytest.fixture
+def probe_nginx(
+    need: Callable[[str], str], tmp_path: Path, ca: trustme.CA
+) -> Callable[[str], Found]:
+    """A visit to nginx with this setting of its own."""
+    nginx = need("nginx")
+
+    def visit(setting: str) -> Found:
+        leaf, port = ca.issue_cert(LOOPBACK), closed_port()
+        leaf.cert_chain_pems[0].write_to_path(tmp_path / "cert.pem")
+        leaf.private_key_pem.write_to_path(tmp_path / "key.pem")
+        trusted = str(issuer_file(ca, tmp_path))
+        settings = tmp_path / "nginx.conf"
+        settings.write_text(
+            NGINX.format(folder=tmp_path, host=LOOPBACK, port=port, setting=setting)
+        )
+        command = [nginx, "-e", "stderr", "-c", str(settings)]
+        with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as server:
+            try:
+                assert server.stderr is not None
+                # Said once its ports are open.
+                started = any("start worker processes" in line for line in server.stderr)
+                assert started, "nginx did not start"
+                return probe(f"wss://{LOOPBACK}:{port}", "--cacert", trusted)
+            finally:
+                server.terminate()
+
+    return visit
+
+
 def test_nginx_that_wants_a_certificate_of_the_device(
-    tmp_path: Path, ca: trustme.CA, need: Callable[[str], str]
+    probe_nginx: Callable[[str], Found],
 ) -> None:
-    nginx, port = need("nginx"), closed_port()
-    leaf = ca.issue_cert(LOOPBACK)
-    leaf.cert_chain_pems[0].write_to_path(tmp_path / "cert.pem")
-    leaf.private_key_pem.write_to_path(tmp_path / "key.pem")
-    trusted = str(issuer_file(ca, tmp_path))
-    settings = tmp_path / "nginx.conf"
-    settings.write_text(NGINX.format(folder=tmp_path, host=LOOPBACK, port=port))
-    command = [nginx, "-e", "stderr", "-c", str(settings)]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as server:
-        try:
-            assert server.stderr is not None
-            # Said once its ports are open.
-            started = any("start worker processes" in line for line in server.stderr)
-            assert started, "nginx did not start"
-            found = probe(f"wss://{LOOPBACK}:{port}", "--cacert", trusted)
-        finally:
-            server.terminate()
+    found = probe_nginx("ssl_verify_client on;")
     found.assert_fault("tls_client_certificate", "No required SSL certificate was sent")
+
+
+def test_nginx_that_rejects_the_name_is_not_taken_for_a_plain_port(
+    probe_nginx: Callable[[str], Found],
+) -> None:
+    # To a plain request on this port it answers with a page.
+    found = probe_nginx("ssl_reject_handshake on;")
+    found.assert_fault("tls_name_unknown", "unrecognized name", f"asked for {LOOPBACK}")
 
 
 # Remarks

@@ -33,7 +33,8 @@ PATH_FAULTS: Final = keyed([
     _name(
         "name_malformed",
         "the host is not a name that can be looked up",
-        "a typing error: an empty part, a part over 63 characters, or characters no name has",
+        "a typing error: an empty part, a part over 63 characters, or a number over 255 in an"
+        " address",
         "write the host's name or IP address, as in ws://192.0.2.2:3000",
     ),
     _name(
@@ -102,6 +103,12 @@ PATH_FAULTS: Final = keyed([
         f"nothing listens on that port, but something does on {DEFAULT_PORT}",
         "the port was left out or mistyped; ws:// without a port means 80, wss:// means 443",
         f"add :{DEFAULT_PORT} to the address",
+    ),
+    _refused(
+        "wildcard_address",
+        "0.0.0.0 and [::] are where a server listens, not an address to connect to",
+        "it was copied from the server's settings; here it means this very device",
+        "use the host's own address (wsdev serve prints it at its start)",
     ),
     _refused(
         "loopback_only",
@@ -221,8 +228,9 @@ PATH_FAULTS: Final = keyed([
     _tls(
         "tls_unanswered",
         "the port takes connections, but does not answer the TLS handshake",
-        "a service without TLS that waits, a middlebox that inspects TLS, or an overloaded server",
-        "check the port; try ws:// or http:// there",
+        "a service without TLS that waits, a path that drops large packets (VPN, DSL), or an"
+        " overloaded server",
+        "check the port; try ws:// there; try a smaller MTU here (ip link set … mtu 1280)",
     ),
     _tls(
         "tls_cut",

@@ -23,6 +23,8 @@ from wsdev.protocol import DEFAULT_PORT
 
 _DEFAULT_PORT_ANSWERS: Final = f"port {DEFAULT_PORT} of the same host takes connections"
 
+_ITSELF: Final = "a loopback address means this very device, so the gateway has to run on it"
+
 TOLD_AT_ONCE: Final = 0.9
 NEIGHBOUR_PATIENCE: Final = 2.5
 """Seconds: an unreachable host after less than the first was told by a router's or firewall's ICMP.
@@ -162,12 +164,16 @@ def attempt(address: AddressFacts) -> str:
 
 def _refused(facts: Facts, seen: list[str]) -> Verdict:
     looks = facts.second
+    addresses = [ipaddress.ip_address(one.ip) for one in facts.name.addresses] if facts.name else []
+    if all(address.is_unspecified for address in addresses):
+        return verdict("wildcard_address", *seen)
+    itself = all(address.is_loopback for address in addresses)
     if looks.loopback is not None:
         other = f"{looks.loopback} port {facts.port} takes connections"
-        return verdict("loopback_family" if _is_loopback(facts) else "loopback_only", *seen, other)
+        return verdict("loopback_family" if itself else "loopback_only", *seen, other)
     if looks.default_port:
         return verdict("wrong_port", *seen, _DEFAULT_PORT_ANSWERS)
-    return verdict("refused", *seen)
+    return verdict("refused", *seen, _ITSELF if itself else "")
 
 
 def _unanswered(facts: Facts, seen: list[str]) -> Verdict:
@@ -175,11 +181,6 @@ def _unanswered(facts: Facts, seen: list[str]) -> Verdict:
         fix = f"add :{DEFAULT_PORT} to the address, or open port {facts.port} in the firewall"
         return verdict("unanswered", *seen, _DEFAULT_PORT_ANSWERS, fix=fix)
     return verdict("unanswered", *seen)
-
-
-def _is_loopback(facts: Facts) -> bool:
-    assert facts.name is not None
-    return all(ipaddress.ip_address(one.ip).is_loopback for one in facts.name.addresses)
 
 
 def _no_route(name: NameFacts, seen: list[str]) -> Verdict:
@@ -215,7 +216,8 @@ def tls_verdict(facts: Facts) -> Verdict | None:
     if tls.version is not None:
         return None
     plain = facts.second.plain_answer
-    if tls.reason in _NOT_TLS or (plain is not None and plain.answer is not None):
+    is_http = plain is not None and plain.answer is not None
+    if tls.reason in _NOT_TLS or (is_http and not spoke_tls(tls)):
         return verdict("tls_not_spoken", _reason(tls), _plain(plain))
     if tls.reason:
         code = _BY_REASON.get(tls.reason, "tls_failed")
@@ -223,6 +225,14 @@ def tls_verdict(facts: Facts) -> Verdict | None:
     if tls.ended is Ending.SILENCE:
         return verdict("tls_unanswered", "TCP is connected, and no answer came to the ClientHello")
     return verdict("tls_cut", f"the connection ended ({tls.ended}) after the ClientHello")
+
+
+def spoke_tls(tls: TlsFacts) -> bool:
+    """Whether the other end answered in TLS, if only to refuse.
+
+    What it says to a plain request then proves nothing: nginx has a page for those who forget TLS.
+    """
+    return bool(tls.reason) and tls.reason not in _NOT_TLS
 
 
 def _wants_certificate(facts: Facts, tls: TlsFacts) -> str:
