@@ -366,6 +366,18 @@ def test_certificate_that_is_not_accepted(
     assert any("gateway.example" in line for line in verdict.evidence)
 
 
+def test_expired_issuer_is_not_blamed_on_the_servers_own_certificate() -> None:
+    verdict = tls_verdict(tls_facts(verify_code=10, certificate=certificate(), asked_at=NOW))
+    assert verdict is not None
+    assert verdict.code == "certificate_expired"
+    assert "one of its issuers' is not" in verdict.evidence[-1]
+    assert "chain" in verdict.fix
+    late = tls_facts(verify_code=10, certificate=certificate(), asked_at=NOW + 31 * DAY)
+    verdict = tls_verdict(late)
+    assert verdict is not None
+    assert verdict.fix == FAULTS["certificate_expired"].fix
+
+
 def test_certificate_that_could_not_be_looked_at_is_judged_by_its_number() -> None:
     assert found(tls_verdict(tls_facts(verify_code=10, asked_at=NOW))) == "certificate_expired"
 

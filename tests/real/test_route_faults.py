@@ -123,6 +123,7 @@ def test_refused_where_nothing_listens(network: Network) -> None:
 def test_refused_on_loopback_is_told_to_be_this_device(network: Network, version: int) -> None:
     found = from_device(network, LOOPBACK[version])
     found.assert_fault("refused", LOOPBACK[version], "this very device")
+    assert "start wsdev serve here" in found.report["verdict"]["fix"]
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::"])

@@ -24,6 +24,7 @@ from wsdev.protocol import DEFAULT_PORT
 _DEFAULT_PORT_ANSWERS: Final = f"port {DEFAULT_PORT} of the same host takes connections"
 
 _ITSELF: Final = "a loopback address means this very device, so the gateway has to run on it"
+_START_HERE: Final = "start wsdev serve here, or give the gateway's own address"
 
 TOLD_AT_ONCE: Final = 0.9
 NEIGHBOUR_PATIENCE: Final = 2.5
@@ -71,6 +72,9 @@ _BY_REASON: Final = {
 _WANTS_CERTIFICATE: Final = frozenset({
     "TLSV13_ALERT_CERTIFICATE_REQUIRED", "SSLV3_ALERT_BAD_CERTIFICATE"
 })  # fmt: skip
+
+_ISSUERS_DATES: Final = "the server's own certificate is valid now: one of its issuers' is not"
+_MEND_CHAIN: Final = "let the server send a chain without it; update ca-certificates on this host"
 
 _NGINX_WANTS_CERTIFICATE: Final = "No required SSL certificate was sent"
 """In the page with which nginx answers over TLS (ngx_http_special_response.c)."""
@@ -173,7 +177,9 @@ def _refused(facts: Facts, seen: list[str]) -> Verdict:
         return verdict("loopback_family" if itself else "loopback_only", *seen, other)
     if looks.default_port:
         return verdict("wrong_port", *seen, _DEFAULT_PORT_ANSWERS)
-    return verdict("refused", *seen, _ITSELF if itself else "")
+    if itself:
+        return verdict("refused", *seen, _ITSELF, fix=_START_HERE)
+    return verdict("refused", *seen)
 
 
 def _unanswered(facts: Facts, seen: list[str]) -> Verdict:
@@ -268,8 +274,10 @@ def _certificate_verdict(facts: Facts, tls: TlsFacts, code: int) -> Verdict:
         clock = _clock_evidence(tls, about)
         if clock:
             return verdict("clock_wrong", *seen, *clock)
-        expired = code == _EXPIRED
-        return verdict("certificate_expired" if expired else "certificate_not_yet_valid", *seen)
+        fault = "certificate_expired" if code == _EXPIRED else "certificate_not_yet_valid"
+        if about and about.not_before <= (tls.asked_at or 0.0) <= about.not_after:
+            return verdict(fault, *seen, _ISSUERS_DATES, fix=_MEND_CHAIN)
+        return verdict(fault, *seen)
     if code in _WRONG_NAME:
         asked = f"asked for {facts.host}"
         return verdict("certificate_wrong_name", *seen, asked)
