@@ -287,7 +287,7 @@ async def ask(
         lambda: connection.link,
         sock=sock,
         ssl=tls if address.tls else None,
-        server_hostname=address.host if address.tls else None,
+        server_hostname=address.server_name if address.tls else None,
     )
     return connection
 

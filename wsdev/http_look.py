@@ -100,7 +100,7 @@ async def over(sock: socket.socket, way: Way) -> Streams:
     Raises:
         OSError: TLS failed.
     """
-    name = way.gateway.host if way.tls else None
+    name = way.gateway.server_name if way.tls else None
     return await asyncio.open_connection(sock=sock, ssl=way.tls, server_hostname=name)
 
 

@@ -8,14 +8,14 @@ import ssl
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, Protocol
 
 from wsdev import client, second_looks
 from wsdev.certificate import seen_certificate
 from wsdev.diagnosis.answer_rules import betraying_headers, describe, is_gateway
 from wsdev.diagnosis.diagnose import Remark, diagnose, remarks
-from wsdev.diagnosis.facts import Ending, Facts, Quality, TcpOutcome, TlsFacts, UpgradeFacts
+from wsdev.diagnosis.facts import Ending, Facts, Quality, TlsFacts, UpgradeFacts
 from wsdev.diagnosis.path_rules import DAY, attempt
 from wsdev.diagnosis.verdict import Verdict
 from wsdev.errors import MistypedToken
@@ -169,8 +169,8 @@ class _Walk:
             tell("; ".join(ways) or "none")
         async with self._step(Layer.TCP, f"connecting to {found}") as tell:
             sock = await try_all(name, patience)
-            if any(one.outcome is TcpOutcome.REFUSED for one in name.addresses) and sock is None:
-                await second_looks.who_else_listens(self._facts, patience)
+            if sock is None:
+                await second_looks.look_at_failures(self._facts, patience)
             tell("; ".join(map(attempt, name.addresses)))
         assert sock is not None
         return sock
@@ -214,7 +214,12 @@ class _Walk:
             tls.verified = self._tls.verify_mode is not ssl.CERT_NONE
             tls.certificate = seen_certificate(connection)
             return streams
-        self._facts.second.plain_answer = await second_looks.what_is_plain(way)
+        looks = self._facts.second
+        plain = looks.plain_answer = await second_looks.what_is_plain(way)
+        if plain.answer is None and not plain.first_bytes:
+            if tls.ended is not Ending.SILENCE:
+                tls.asks_certificate = await second_looks.asks_for_certificate(way)
+            looks.speaks_mqtt = await second_looks.speaks_mqtt(replace(way, tls=None))
         return None
 
     # HTTP and the token
@@ -241,6 +246,9 @@ class _Walk:
         asked, looks = self._facts.health, self._facts.second
         assert asked is not None
         no_http = asked.answer is None
+        tls = self._facts.tls_seen
+        if tls is not None and asked.ended in (Ending.CLOSED, Ending.RESET) and not tls.reason:
+            tls.asks_certificate = await second_looks.asks_for_certificate(way)
         if way.tls is None and (no_http or (asked.answer and asked.answer.status == 400)):
             looks.speaks_tls = await second_looks.speaks_tls(way)
         if no_http and not asked.first_bytes and not looks.speaks_tls:

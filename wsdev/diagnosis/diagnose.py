@@ -15,7 +15,15 @@ from wsdev.diagnosis.answer_rules import (
     upgrade_verdict,
 )
 from wsdev.diagnosis.facts import Facts, TcpOutcome
-from wsdev.diagnosis.path_rules import DAY, attempt, day, name_verdict, tcp_verdict, tls_verdict
+from wsdev.diagnosis.path_rules import (
+    DAY,
+    attempt,
+    day,
+    name_verdict,
+    spoke_tls,
+    tcp_verdict,
+    tls_verdict,
+)
 from wsdev.diagnosis.talk_rules import quality_verdict, talk_verdict
 from wsdev.diagnosis.verdict import Verdict, verdict
 from wsdev.sanitize import printable
@@ -42,8 +50,10 @@ def diagnose(facts: Facts) -> Verdict | None:
 
 def _tls(facts: Facts) -> Verdict | None:
     found = tls_verdict(facts)
-    plain = facts.second.plain_answer
-    if found is not None and plain is not None and plain.answer is None and plain.first_bytes:
+    tls, plain = facts.tls_seen, facts.second.plain_answer
+    if found is None or tls is None or plain is None or plain.answer is not None:
+        return found
+    if not spoke_tls(tls) and (plain.first_bytes or facts.second.speaks_mqtt):
         # Not TLS, and not a gateway without TLS either: what it is tells more.
         return silence_verdict(facts, plain)
     return found
