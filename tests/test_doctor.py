@@ -19,7 +19,7 @@ from harness import is_root
 
 from wsdev import doctor
 from wsdev.doctor import Question, examine, visit
-from wsdev.host_facts import HostFacts, Rights, TokenFacts, Visit
+from wsdev.findings.facts import HostFacts, Rights, TokenFacts, Visit
 from wsdev.settings import ServeSettings, load
 from wsdev.state_lock import LOCK_NAME
 from wsdev.tokens import TokenBook

@@ -16,8 +16,8 @@ from host_cases import CASES, WELL, down
 from rich.console import Console
 
 from wsdev.commands import doctor_views
-from wsdev.finding_kinds import FINDINGS, Grade
-from wsdev.host_findings import diagnose
+from wsdev.findings.host import diagnose
+from wsdev.findings.kinds import FINDINGS, Grade
 
 
 def printed(code: str, monkeypatch: pytest.MonkeyPatch, *, quiet: bool = False) -> str:

@@ -3,10 +3,10 @@ from __future__ import annotations
 import pytest
 from host_cases import CASES, WELL, certificate, changed, down, note, visits
 
-from wsdev import finding_kinds
-from wsdev.finding_kinds import FINDINGS, Grade
-from wsdev.host_facts import TokenFacts, Visit
-from wsdev.host_findings import CHECKS, WayIn, diagnose
+from wsdev.findings import kinds as finding_kinds
+from wsdev.findings.facts import TokenFacts, Visit
+from wsdev.findings.host import CHECKS, WayIn, diagnose
+from wsdev.findings.kinds import FINDINGS, Grade
 
 
 @pytest.mark.parametrize("code", FINDINGS)

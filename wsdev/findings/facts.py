@@ -7,8 +7,8 @@ import shlex
 from dataclasses import dataclass
 from typing import Literal
 
-from wsdev.firewall_fronts import FrontFacts
-from wsdev.firewall_rules import Verdict
+from wsdev.firewall.fronts import FrontFacts
+from wsdev.firewall.rules import Verdict
 from wsdev.serve_note import ServeNote
 
 

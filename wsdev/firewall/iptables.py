@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from wsdev.firewall_rules import (
+from wsdev.firewall.rules import (
     Action,
     Alternatives,
     BaseChain,

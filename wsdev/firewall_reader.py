@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from wsdev.firewall_fronts import FrontFacts, parse_firewalld, parse_ufw
-from wsdev.firewall_rules import BaseChain, judge
-from wsdev.host_facts import FirewallFacts
-from wsdev.iptables_rules import IptablesRules, parse_iptables
-from wsdev.nft_rules import NftRules, parse_nft
+from wsdev.findings.facts import FirewallFacts
+from wsdev.firewall.fronts import FrontFacts, parse_firewalld, parse_ufw
+from wsdev.firewall.iptables import IptablesRules, parse_iptables
+from wsdev.firewall.nft import NftRules, parse_nft
+from wsdev.firewall.rules import BaseChain, judge
 
 PATIENCE: Final = 5.0
 """Seconds for one program. A rule set of 20,000 rules is listed in about one."""

@@ -13,7 +13,8 @@ from typing import Any, Final
 
 import msgspec
 
-from wsdev.firewall_rules import (
+from wsdev.firewall.nft_conditions import condition_match, is_equal
+from wsdev.firewall.rules import (
     Action,
     Alternatives,
     BaseChain,
@@ -23,7 +24,6 @@ from wsdev.firewall_rules import (
     Packet,
     Rule,
 )
-from wsdev.nft_conditions import condition_match, is_equal
 
 _VERSIONS: Final = {
     "ip": frozenset({4}),

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Final
 
-from wsdev.findings import Finding, found, moment
-from wsdev.host_facts import HostFacts, Rights
+from wsdev.findings.facts import HostFacts, Rights
+from wsdev.findings.finding import Finding, found, moment
 
 FEW_CONNECTIONS: Final = 500
 """A limit of 1,024 files, the usual one without any setting, leaves room for 960 connections."""

@@ -3,9 +3,9 @@ from __future__ import annotations
 import pytest
 from host_cases import CARE, NOW, WELL, changed, note
 
-from wsdev.findings import Finding
-from wsdev.host_facts import ClockFacts, DiskFacts, FileLimits, HostFacts, Rights, TokenFacts
-from wsdev.host_findings import CHECKS
+from wsdev.findings.facts import ClockFacts, DiskFacts, FileLimits, HostFacts, Rights, TokenFacts
+from wsdev.findings.finding import Finding
+from wsdev.findings.host import CHECKS
 
 
 def findings(check: str, facts: HostFacts) -> dict[str, Finding]:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from wsdev.finding_kinds import CHECKS, FINDINGS, Grade
+from wsdev.findings.kinds import CHECKS, FINDINGS, Grade
 
 PAGE = (Path(__file__).parents[1] / "docs" / "doctor.md").read_text(encoding="utf-8")
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from wsdev.firewall_rules import Match, Packet, flipped, interface_match, known, network_match
+from wsdev.firewall.rules import Match, Packet, flipped, interface_match, known, network_match
 
 Sets = Mapping[str, Mapping[str, Any]]
 """The named sets and maps of a table."""

@@ -2,8 +2,8 @@
 
 A rule is asked whether it matches, and may answer that it depends: on who sends, how often, or on
 something that is not known here. So a walk through the chains ends with all that can happen, and
-with the rules on which it depends. Nothing here reads a rule set; :mod:`wsdev.nft_rules` and
-:mod:`wsdev.iptables_rules` do.
+with the rules on which it depends. Nothing here reads a rule set; :mod:`wsdev.firewall.nft` and
+:mod:`wsdev.firewall.iptables` do.
 """
 
 from __future__ import annotations

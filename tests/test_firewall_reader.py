@@ -16,8 +16,8 @@ from pathlib import Path
 import pytest
 from namespaces import DEVICE, GATEWAY, Network, made_network
 
-from wsdev.firewall import Shown, look_at_firewall, show
-from wsdev.host_facts import FirewallFacts
+from wsdev.findings.facts import FirewallFacts
+from wsdev.firewall_reader import Shown, look_at_firewall, show
 
 PORT = 3000
 PATIENCE = 30.0

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from wsdev.firewall_rules import Match, answering_packet, first_packet
-from wsdev.nft_conditions import condition_match, is_equal
+from wsdev.firewall.nft_conditions import condition_match, is_equal
+from wsdev.firewall.rules import Match, answering_packet, first_packet
 
 FOUR = first_packet("192.0.2.7", "eth0", 3000)
 SIX = first_packet("2001:db8::7", "eth0", 3000)

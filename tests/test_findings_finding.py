@@ -1,7 +1,7 @@
 from __future__ import annotations
 
-from wsdev.finding_kinds import FINDINGS, Grade
-from wsdev.findings import clean, found, moment
+from wsdev.findings.finding import clean, found, moment
+from wsdev.findings.kinds import FINDINGS, Grade
 
 
 def test_evidence_and_command_cannot_steer_a_terminal() -> None:

@@ -7,11 +7,11 @@ import shlex
 from collections.abc import Iterator
 from typing import Final
 
-from wsdev.finding_kinds import Grade
-from wsdev.findings import Finding, found, moment
-from wsdev.firewall_fronts import FrontFacts
-from wsdev.firewall_rules import INBOUND, BaseChain, Verdict
-from wsdev.host_facts import CertificateFacts, HostFacts, Listening, Visit
+from wsdev.findings.facts import CertificateFacts, HostFacts, Listening, Visit
+from wsdev.findings.finding import Finding, found, moment
+from wsdev.findings.kinds import Grade
+from wsdev.firewall.fronts import FrontFacts
+from wsdev.firewall.rules import INBOUND, BaseChain, Verdict
 
 DAY: Final = 86_400.0
 ENDS_SOON: Final = 21 * DAY

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from host_cases import WELL, changed, down, public
 
-from wsdev.host_facts import Listening, Visit
+from wsdev.findings.facts import Listening, Visit
 
 
 @pytest.mark.parametrize(

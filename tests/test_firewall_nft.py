@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wsdev.firewall_rules import judge
-from wsdev.nft_rules import parse_nft
+from wsdev.firewall.nft import parse_nft
+from wsdev.firewall.rules import judge
 
 ADDRESS = "192.0.2.7"
 DPORT = {"payload": {"protocol": "tcp", "field": "dport"}}

@@ -6,25 +6,25 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from wsdev import care_findings, reach_findings
-from wsdev.finding_kinds import Grade
-from wsdev.findings import Finding
-from wsdev.host_facts import HostFacts, Visit
+from wsdev.findings import care, reach
+from wsdev.findings.facts import HostFacts, Visit
+from wsdev.findings.finding import Finding
+from wsdev.findings.kinds import Grade
 
 CHECKS: Final[Mapping[str, Callable[[HostFacts], Iterator[Finding]]]] = {
-    "server": reach_findings.server,
-    "listening": reach_findings.listening,
-    "addresses": reach_findings.addresses,
-    "firewall": reach_findings.firewall,
-    "ufw": reach_findings.ufw,
-    "firewalld": reach_findings.firewalld,
-    "proxy": reach_findings.proxy,
-    "certificate": reach_findings.certificate,
-    "tokens": care_findings.tokens,
-    "files": care_findings.files,
-    "clock": care_findings.clock,
-    "disk": care_findings.disk,
-    "rights": care_findings.rights,
+    "server": reach.server,
+    "listening": reach.listening,
+    "addresses": reach.addresses,
+    "firewall": reach.firewall,
+    "ufw": reach.ufw,
+    "firewalld": reach.firewalld,
+    "proxy": reach.proxy,
+    "certificate": reach.certificate,
+    "tokens": care.tokens,
+    "files": care.files,
+    "clock": care.clock,
+    "disk": care.disk,
+    "rights": care.rights,
 }
 """In the order in which they are told: the first thing that is wrong is the first to mend."""
 

@@ -21,11 +21,11 @@ from host_cases import (
     visits,
 )
 
-from wsdev.findings import Finding
-from wsdev.firewall_fronts import FrontFacts
-from wsdev.firewall_rules import BaseChain, Verdict
-from wsdev.host_facts import FirewallFacts, HostFacts, Listening, Visit
-from wsdev.host_findings import CHECKS
+from wsdev.findings.facts import FirewallFacts, HostFacts, Listening, Visit
+from wsdev.findings.finding import Finding
+from wsdev.findings.host import CHECKS
+from wsdev.firewall.fronts import FrontFacts
+from wsdev.firewall.rules import BaseChain, Verdict
 
 
 def findings(check: str, facts: HostFacts) -> dict[str, Finding]:

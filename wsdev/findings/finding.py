@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from wsdev.finding_kinds import FINDINGS, FindingKind, Grade
+from wsdev.findings.kinds import FINDINGS, FindingKind, Grade
 from wsdev.sanitize import printable
 
 
@@ -15,7 +15,7 @@ class Finding:
     """A finding.
 
     Attributes:
-        code: A key of :data:`~wsdev.finding_kinds.FINDINGS`.
+        code: A key of :data:`~wsdev.findings.kinds.FINDINGS`.
         evidence: What shows it, fit for a terminal.
         command: One that helps, ready to paste; empty where none does.
     """
