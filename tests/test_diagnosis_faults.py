@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import ast
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -20,14 +21,14 @@ MADE_OF_OTHER_TABLES = ("close_", *REFUSALS)
 """Codes that no rule spells: a gateway's refusals and close codes come as they are."""
 
 
-def constants(path: Path) -> set[str]:
-    """The strings in a module."""
+def constants(path: Path) -> Counter[str]:
+    """The strings in a module, with how often they stand there."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
-    return {
+    return Counter(
         node.value
         for node in ast.walk(tree)
         if isinstance(node, ast.Constant) and isinstance(node.value, str)
-    }
+    )
 
 
 def spelled_verdicts() -> set[str]:
@@ -105,12 +106,9 @@ def test_each_code_in_a_rule_is_in_the_tables() -> None:
 
 
 def test_each_fault_is_found_by_a_rule() -> None:
-    in_rules: set[str] = set().union(
-        *(constants(path) for path in RULES if not path.stem.endswith("_faults"))
-    )
+    """Its code stands somewhere else than in its own entry."""
+    spelled: Counter[str] = sum(map(constants, RULES), Counter())
     unused = [
-        code
-        for code in FAULTS
-        if code not in in_rules and not code.startswith(MADE_OF_OTHER_TABLES)
+        code for code in FAULTS if spelled[code] < 2 and not code.startswith(MADE_OF_OTHER_TABLES)
     ]
     assert not unused
