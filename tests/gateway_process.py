@@ -7,63 +7,19 @@ import os
 import re
 import subprocess
 import sys
-import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
+
+from child_lines import PATIENCE, ChildLines
 
 from wsdev.tokens import TokenBook
-
-PATIENCE = 30.0
-"""Seconds after which something has failed; a machine under load is slow, not wrong."""
 
 LOOPBACK = "127.0.0.1"
 
 _LAST_LINE_OF_BANNER = "Stop with Ctrl-C."
 _PORT = re.compile(r"wss?://\S+:(\d+)/ws/<class>")
-
-
-class _Lines:
-    """The lines of a child's stream as they come, read by a thread so that no pipe fills up."""
-
-    def __init__(self, stream: IO[str], name: str) -> None:
-        self._stream = stream
-        self._lines: list[str] = []
-        self._news = threading.Condition()
-        self._ended = False
-        self._thread = threading.Thread(target=self._read, name=f"gateway's {name}")
-        self._thread.start()
-
-    def _read(self) -> None:
-        for line in self._stream:
-            with self._news:
-                self._lines.append(line.rstrip("\n"))
-                self._news.notify_all()
-        with self._news:
-            self._ended = True
-            self._news.notify_all()
-
-    def so_far(self) -> list[str]:
-        with self._news:
-            return self._lines[:]
-
-    def wait_for(self, is_wanted: Callable[[str], bool]) -> str | None:
-        """The first line that is wanted; None if it did not come."""
-        seen = 0
-        with self._news:
-            while True:
-                for line in self._lines[seen:]:
-                    if is_wanted(line):
-                        return line
-                seen = len(self._lines)
-                if self._ended or not self._news.wait(PATIENCE):
-                    return None
-
-    def close(self) -> None:
-        """After the child's end."""
-        self._thread.join()
-        self._stream.close()
 
 
 class GatewayProcess:
@@ -86,8 +42,8 @@ class GatewayProcess:
         )
         assert self._process.stdout is not None
         assert self._process.stderr is not None
-        self._output = _Lines(self._process.stdout, "output")
-        self._log = _Lines(self._process.stderr, "log")
+        self._output = ChildLines(self._process.stdout, "gateway's output")
+        self._log = ChildLines(self._process.stderr, "gateway's log")
 
     def wait_until_ready(self) -> None:
         """Return once the banner, which comes after the listening, is out."""

@@ -16,7 +16,8 @@ from typing import Any
 import httpx
 import pytest
 import trustme
-from gateway_process import PATIENCE, GatewayProcess, running_gateway
+from child_lines import PATIENCE
+from gateway_process import GatewayProcess, running_gateway
 from harness import (
     Clock,
     LogLines,
