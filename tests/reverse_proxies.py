@@ -183,6 +183,13 @@ class Proxy:
         return line
 
 
+def installed(kind: str) -> str | None:
+    """The path of that kind's program, for fixtures that live longer than ``need``."""
+    # Debian keeps three of them in sbin, which is not on every user's PATH.
+    search = os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"))
+    return shutil.which(PROGRAMS[kind], path=search)
+
+
 def filled_in(
     kind: str, text: str, *, port: int, gateway_port: int, certificate: Path, key: Path
 ) -> str:
@@ -256,8 +263,7 @@ def running_proxy(
 
 @contextlib.contextmanager
 def _running(kind: str, file: Path, folder: Path) -> Iterator[tuple[int, ChildLines]]:
-    search = os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"))
-    program = shutil.which(PROGRAMS[kind], path=search)
+    program = installed(kind)
     assert program is not None, f"{PROGRAMS[kind]} is not installed: ask for it with `need`"
     homes = {"HOME": str(folder), "XDG_DATA_HOME": str(folder), "XDG_CONFIG_HOME": str(folder)}
     process = subprocess.Popen(
