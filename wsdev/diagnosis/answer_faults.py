@@ -94,8 +94,9 @@ ANSWER_FAULTS: Final = keyed([
     _http(
         "proxy_unavailable",
         "the proxy has no server to send this to now",
-        "its health check finds the gateway down, or it is at its own limit",
-        "look at the proxy's status and log; start wsdev serve",
+        "HAProxy and Apache say so when the gateway is down, nginx when limit_req or limit_conn"
+        " holds the request back",
+        "start wsdev serve; look at the proxy's status and log",
     ),
     _http(
         "origin_unreachable",
@@ -136,7 +137,8 @@ ANSWER_FAULTS: Final = keyed([
     _http(
         "proxy_rate_limit",
         "a proxy in front says: too many requests",
-        "a limit on requests for each address (limit_req in nginx)",
+        "a limit on requests for each address (limit_req_status 429 in nginx, deny_status 429 in"
+        " HAProxy)",
         "wait, then come back more slowly; raise the limit for /ws/",
     ),
     _upgrade(
@@ -145,7 +147,7 @@ ANSWER_FAULTS: Final = keyed([
         "Upgrade and Connection are headers for one hop (RFC 9110 section 7.8), so a proxy drops"
         " them unless told otherwise",
         "in nginx: proxy_http_version 1.1; proxy_set_header Upgrade $http_upgrade;"
-        ' proxy_set_header Connection "upgrade";',
+        ' proxy_set_header Connection "upgrade"; in Apache: ProxyPass … upgrade=websocket',
     ),
     _upgrade(
         "upgrade_http_1_0",

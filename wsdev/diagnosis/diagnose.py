@@ -64,7 +64,7 @@ def _token(facts: Facts) -> Verdict | None:
     if asked.answer is None:
         return silence_verdict(facts, asked)
     if asked.answer.refusal is not None:
-        return refusal_verdict(asked.answer, f"GET {asked.path}")
+        return refusal_verdict(asked.answer, asked.path)
     if facts.token.offered:
         offered = f"it offers: {', '.join(facts.token.offered)}"
         return verdict("token_not_offered", offered)

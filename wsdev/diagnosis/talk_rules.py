@@ -29,11 +29,11 @@ def talk_verdict(talk: TalkFacts) -> Verdict | None:
     """What ended the talk, if it did not end as it should."""
     if talk.trouble is None:
         return None
-    layer = _LAYERS[talk.doing]
+    layer = _LAYERS.get(talk.doing, Layer.HELLO)
     seen = [talk.detail, _traffic(talk), _large(talk)]
     match talk.trouble:
         case TalkTrouble.UNANSWERED:
-            return verdict(_IN_VAIN[talk.doing], *seen)
+            return verdict(_IN_VAIN.get(talk.doing, "hello_unanswered"), *seen)
         case TalkTrouble.CLOSED:
             code = f"close_{talk.close_code}"
             return verdict(code if code in FAULTS else "close_other", *seen, layer=layer)
@@ -63,13 +63,15 @@ def _traffic(talk: TalkFacts) -> str:
 
 
 def _large(talk: TalkFacts) -> str:
-    if talk.doing != "large":
+    if talk.doing != "large" or talk.large_size is None:
         return ""
     return f"the message has {talk.large_size:,} bytes; {talk.messages_acked} small ones arrived"
 
 
 def quality_verdict(talk: TalkFacts, wanted: Quality) -> Verdict | None:
-    """Whether the path keeps what was asked for; None if it does."""
+    """Whether the path keeps what was asked for; None if it does, or cannot be judged yet."""
+    if not talk.judged:
+        return None
     times = talk.round_trips
     asked = len(times) + talk.lost
     if wanted.max_loss is not None and asked and talk.lost / asked > wanted.max_loss:
@@ -79,6 +81,13 @@ def quality_verdict(talk: TalkFacts, wanted: Quality) -> Verdict | None:
         slow = f"95 of 100 round trips took up to {percentile(times, 95) * 1000:.1f} ms"
         return verdict("too_slow", slow, f"allowed: {wanted.max_rtt * 1000:g} ms")
     return None
+
+
+def describe_quality(talk: TalkFacts) -> str:
+    """Round trips and losses in words."""
+    times = talk.round_trips
+    slowest = f"95 of 100 took up to {percentile(times, 95) * 1000:.1f} ms" if times else "none"
+    return f"{len(times)} round trips: {slowest}; {talk.lost} unanswered"
 
 
 def percentile(values: list[float], percent: int) -> float:
