@@ -160,7 +160,8 @@ def _events(raw: bytes, *, ended: bool) -> tuple[list[h11.Event], bool]:
     if raw[:5] != b"HTTP/"[: len(raw)]:
         return found, False
     try:
-        http.receive_data(raw)
+        if raw:  # none would say that the other end has closed
+            http.receive_data(raw)
         if ended:
             http.receive_data(b"")
         while True:

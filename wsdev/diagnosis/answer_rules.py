@@ -26,7 +26,7 @@ _SERVICES: Final[tuple[tuple[int, str, str], ...]] = (
     (0, "\xff\xfb", "telnet"),
     (0, "\xff\xfd", "telnet"),
     (0, "\x15\x03", "TLS"),
-    (2, "\x00\x0a", "MySQL or MariaDB"),  # a packet's length and number, then version 10
+    (3, "\x00\x0a", "MySQL or MariaDB"),  # number 0 of a connection's packets, version 10
     (3, "\x04\x00\x00\x00\x00\x00", "HTTP/2 without TLS (gRPC)"),  # RFC 9113 section 6.5
 )
 """How other services greet, or answer a request that they do not understand; and where in it."""

@@ -36,6 +36,7 @@ def talk_verdict(talk: TalkFacts) -> Verdict | None:
             return verdict(_IN_VAIN.get(talk.doing, "hello_unanswered"), *seen)
         case TalkTrouble.CLOSED:
             code = f"close_{talk.close_code}"
+            seen.insert(0, f"a close frame with the code {talk.close_code}")
             return verdict(code if code in FAULTS else "close_other", *seen, layer=layer)
         case TalkTrouble.CUT:
             return _cut(talk, seen, layer)
