@@ -133,9 +133,19 @@ class _Connection:
         writer: asyncio.StreamWriter,
     ) -> None:
         rules = self._rules
-        up = _Way(to_server, rules.cut_after_up, None, rules.hold_up, rules.drop_up, rules.delay)
+        up = _Way(
+            to_server,
+            cut_after=rules.cut_after_up,
+            hold=rules.hold_up,
+            drop=rules.drop_up,
+            delay=rules.delay,
+        )
         down = _Way(
-            writer, rules.cut_after_down, rules.stop_after_down, rules.hold_down, rules.drop_down
+            writer,
+            cut_after=rules.cut_after_down,
+            stop_after=rules.stop_after_down,
+            hold=rules.hold_down,
+            drop=rules.drop_down,
         )
         ways = [
             asyncio.create_task(self._one_way(reader, up, first)),
@@ -187,10 +197,11 @@ class _Way:
     def __init__(
         self,
         writer: asyncio.StreamWriter,
+        *,
         cut_after: int | None,
-        stop_after: int | None,
-        hold: int,
-        drop: Callable[[int, int], bool] | None,
+        stop_after: int | None = None,
+        hold: int = 0,
+        drop: Callable[[int, int], bool] | None = None,
         delay: float = 0.0,
     ) -> None:
         self._writer = writer

@@ -13,7 +13,6 @@ from fake_gateways import (
     Behaviour,
     Issuer,
     answer,
-    be_ssh,
     hang_up,
     hang_up_in_the_head,
     serving,
@@ -107,7 +106,7 @@ GREETINGS = {
 async def test_service_that_greets_is_called_by_its_name(kind: str) -> None:
     greeting, name = GREETINGS[kind]
     async with serving(says(greeting, hangs_up=False)) as port:
-        seen = await visit(port, timeout=SOON)
+        seen = await visit(port, patience=SOON)
     seen.names("other_service", "http", HTTP, name)
 
 
@@ -219,7 +218,7 @@ STRANGERS: dict[str, Stranger] = {
 async def test_stranger_is_named(kind: str) -> None:
     stranger = STRANGERS[kind]
     async with serving(stranger.behave) as port:
-        seen = await visit(port, timeout=SOON)
+        seen = await visit(port, patience=SOON)
     seen.names(stranger.code, stranger.layer, stranger.exit_code, *stranger.evidence)
 
 
@@ -230,7 +229,7 @@ UPGRADE_ONLY = ["404", "403", "502", "CDN 521", "http to https", "basic auth", "
 async def test_stranger_is_named_with_a_token_given_too(kind: str) -> None:
     stranger = STRANGERS[kind]
     async with serving(stranger.behave) as port:
-        seen = await visit(port, timeout=SOON, token=SECRET)
+        seen = await visit(port, patience=SOON, token=SECRET)
     seen.names(stranger.code, stranger.layer, stranger.exit_code, "Upgrade: websocket")
 
 
@@ -302,7 +301,7 @@ AT_THE_UPGRADE: dict[str, Stranger] = {
 async def test_trouble_at_the_upgrade_is_named(kind: str) -> None:
     stranger = AT_THE_UPGRADE[kind]
     async with serving(health_and(stranger.behave)) as port:
-        seen = await visit(port, timeout=SOON, token=SECRET)
+        seen = await visit(port, patience=SOON, token=SECRET)
     seen.names(stranger.code, stranger.layer, stranger.exit_code, *stranger.evidence)
 
 
@@ -387,7 +386,7 @@ TALKS: dict[str, tuple[Talk, str, str, int, tuple[str, ...]]] = {
 async def test_talk_of_another_server_is_named(kind: str) -> None:
     talk, code, layer, exit_code, evidence = TALKS[kind]
     async with upgrading(talk) as port:
-        seen = await visit(port, timeout=SOON, token=SECRET)
+        seen = await visit(port, patience=SOON, token=SECRET)
     seen.names(code, layer, exit_code, *evidence)
 
 

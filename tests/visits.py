@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -72,14 +73,23 @@ def url_of(port: int, scheme: str = "ws", path: str = "") -> str:
     return f"{scheme}://{LOOPBACK}:{port}{path}"
 
 
-class Nobody:
-    """Who watches a visit without a word."""
+class Watcher:
+    """Who watches a visit: says nothing, and calls ``on_done`` at the end of each step."""
+
+    def __init__(self, on_done: Callable[[Step], None] | None = None) -> None:
+        self.tried: list[Layer] = []
+        self.steps: list[Step] = []
+        self._on_done = on_done
 
     def trying(self, layer: Layer, what: str) -> None:
         """A step begins."""
+        self.tried.append(layer)
 
     def done(self, step: Step) -> None:
         """It has ended."""
+        self.steps.append(step)
+        if self._on_done is not None:
+            self._on_done(step)
 
 
 async def visit(
@@ -87,27 +97,29 @@ async def visit(
     *,
     token: str | None = None,
     device: str = "pico",
-    timeout: float = PATIENCE,
+    patience: float = PATIENCE,
     cacert: Path | None = None,
     name: str | None = None,
+    done: Callable[[Step], None] | None = None,
     **wanted: Any,
 ) -> Seen:
     """Visit ``url`` (or a port of this host) with the real probe, in this process.
 
     Args:
         token: None lets it fetch one.
+        done: Called with each step that has ended.
         wanted: Further fields of :class:`~wsdev.probe.Visit`.
     """
     if isinstance(url, int):
         url = url_of(url)
     target = make_target(
-        url=url, device=device, name=name, token=token, timeout=f"{timeout}s", cacert=cacert,
+        url=url, device=device, name=name, token=token, timeout=f"{patience}s", cacert=cacert,
         insecure=False,
     )  # fmt: skip
     wanted.setdefault("messages", 1)
     planned = Visit(target, **wanted)
-    async with asyncio.timeout(PATIENCE + 20 * timeout):
-        await probe.visit(planned, Nobody())
+    async with asyncio.timeout(PATIENCE + 20 * patience):
+        await probe.visit(planned, Watcher(done))
     text = encode_report(make_report(planned))
     _check_secret(token, text)
     _check_secret(token, repr(planned.facts))
