@@ -111,7 +111,7 @@ def _apache(text: str, folder: Path, port: int) -> str:
     loaded = "\n".join(
         f"LoadModule {name}_module {modules}/mod_{name}.so" for name in _APACHE_MODULES
     )
-    # It does not serve as root; all that it opens as such it opens before it changes.
+    # The log of sites that have none of their own is Debian's. It does not serve as root; all that it opens as such it opens before it changes.
     user = "User nobody\nGroup nogroup" if os.getuid() == 0 else ""
     return f"""{loaded}
 {user}
@@ -121,6 +121,7 @@ PidFile {folder}/pid
 Mutex pthread
 ErrorLog /dev/stderr
 LogLevel notice
+CustomLog {folder}/other_vhosts_access.log "%h %r %>s"
 ServerName localhost
 StartServers 1
 MinSpareThreads 25

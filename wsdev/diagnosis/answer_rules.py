@@ -125,7 +125,7 @@ def _bad_request(facts: Facts, answer: Answer) -> str:
         return "tls_wanted"
     if "ssl certificate" in page:  # nginx: ssl_verify_client
         return "tls_client_certificate"
-    return "head_limit" if "large" in page else ""
+    return "head_limit" if "large" in page or "exceeds server limit" in page else ""
 
 
 def _by_status(status: int, *, upgrade: bool) -> str:
