@@ -13,8 +13,9 @@ PEER_MODULES := benchmarks/node_modules/.package-lock.json
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 # What the tests drive from outside, as program:package (Debian's names).
-TEST_TOOLS := apache2:apache2-bin caddy:caddy curl:curl haproxy:haproxy ip:iproute2 mount:mount \
-	nginx:nginx node:nodejs npm:npm nsenter:util-linux strace:strace unshare:util-linux
+TEST_TOOLS := apache2:apache2-bin caddy:caddy curl:curl haproxy:haproxy ip:iproute2 \
+	mosquitto:mosquitto mount:mount nginx:nginx node:nodejs npm:npm nsenter:util-linux \
+	ssh-keygen:openssh-client sshd:openssh-server strace:strace unshare:util-linux
 # What the gateway is measured beside.
 BENCH_TOOLS := mosquitto:mosquitto node:nodejs npm:npm
 

@@ -104,7 +104,10 @@ def stranger_verdict(facts: Facts, answer: Answer, path: str, *, upgrade: bool =
     if status == 401:
         return verdict("proxy_login", *seen, f"it wants: {answer.header('www-authenticate')}")
     if status == 400 and (code := _bad_request(facts, answer)):
-        return verdict(code, *seen)
+        works = "a TLS handshake works on this port" if code == "tls_wanted" else ""
+        return verdict(code, *seen, works)
+    if status == 502 and "error reading from remote server" in answer.start.lower():
+        return verdict("proxy_upstream_slow", *seen)  # Apache, when the gateway says nothing
     if status in _BY_STATUS:
         return verdict(_by_status(status, upgrade=upgrade), *seen)
     if 520 <= status <= 530:  # Cloudflare's own: docs on "Cloudflare 5xx errors"
@@ -218,7 +221,8 @@ def _title(answer: Answer) -> str:
     """What a page calls itself, unless that is only its status again."""
     found = _TITLE.search(answer.start)
     title = " ".join(found[1].split()) if found else ""
-    return "" if not title or str(answer.status) in title else f"its title: {title}"
+    status = f"{answer.status} {answer.reason}".lower()
+    return "" if not title or title.lower() in status else f"its title: {title}"
 
 
 # The upgrade
