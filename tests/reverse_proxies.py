@@ -111,7 +111,8 @@ def _apache(text: str, folder: Path, port: int) -> str:
     loaded = "\n".join(
         f"LoadModule {name}_module {modules}/mod_{name}.so" for name in _APACHE_MODULES
     )
-    # The log of sites that have none of their own is Debian's. It does not serve as root; all that it opens as such it opens before it changes.
+    # Sites with no log of their own share one, as on Debian. It does not serve as root; all that it
+    # opens as such it opens before it changes.
     user = "User nobody\nGroup nogroup" if os.getuid() == 0 else ""
     return f"""{loaded}
 {user}
@@ -197,7 +198,8 @@ def filled_in(
     """A configuration with the places of this machine in it; the gateway has to be named."""
     assert PLACES.gateway in text, f"the configuration does not name {PLACES.gateway}"
     if KINDS[kind].in_name:
-        text = _SITE.sub(rf"\g<1>localhost:{port}, \g<1>{LOOPBACK}:{port}", text)
+        text, count = _SITE.subn(rf"\g<1>localhost:{port}, \g<1>{LOOPBACK}:{port}", text)
+        assert count, f"the configuration has no site {PLACES.name}"
     else:
         text, count = _LISTENING.subn(f"{LOOPBACK}:{port}", text)
         assert count, "the configuration listens neither on 443 nor on 80"
