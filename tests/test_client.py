@@ -55,6 +55,7 @@ from wsdev.errors import (
 from wsdev.events import Closed, ClosedBy, Event, MessageReceived, PongReceived
 from wsdev.limits import Limits
 from wsdev.protocol import PICO, Ack, DeviceClass, Telemetry
+from wsdev.resolver import AddressInfo
 from wsdev.session import SessionPolicy
 from wsdev.urls import GatewayAddress
 
@@ -222,7 +223,7 @@ async def test_steering_bytes_from_a_stranger_come_out_escaped() -> None:
 # Several addresses
 
 
-def info(port: int, family: int = socket.AF_INET, host: str = LOOPBACK) -> client.AddressInfo:
+def info(port: int, family: int = socket.AF_INET, host: str = LOOPBACK) -> AddressInfo:
     return (family, socket.SOCK_STREAM, 0, "", (host, port))
 
 
