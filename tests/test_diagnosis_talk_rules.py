@@ -5,7 +5,7 @@ from any_facts import any_facts
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wsdev.diagnosis.facts import Quality, TalkFacts, TalkTrouble
+from wsdev.diagnosis.facts import Answer, HttpFacts, Quality, TalkFacts, TalkTrouble
 from wsdev.diagnosis.faults import Layer
 from wsdev.diagnosis.talk_rules import (
     SILENT_ENOUGH,
@@ -57,6 +57,32 @@ def test_close_is_named_by_its_code(close_code: int, code: str) -> None:
     assert found is not None
     assert found.code == code
     assert f"a close frame with the code {close_code}" in found.evidence
+
+
+@pytest.mark.parametrize(
+    ("health", "code", "evidence"),
+    [
+        (HttpFacts("/healthz"), "message_unanswered", "gets no answer now either"),
+        (
+            HttpFacts("/healthz", Answer(200, "OK", "1.1", [], '{"status":"ok"}')),
+            "message_unanswered",
+            "says now: HTTP 200",
+        ),
+        (
+            HttpFacts("/healthz", Answer(503, "", "1.1", [], '{"status":"degraded"}')),
+            "cannot_record",
+            "says now: HTTP 503",
+        ),
+    ],
+    ids=["silent", "ok", "degraded"],
+)
+def test_message_in_vain_is_told_with_the_gateways_health(
+    health: HttpFacts, code: str, evidence: str
+) -> None:
+    found = talk_verdict(TalkFacts("message", TalkTrouble.UNANSWERED), health)
+    assert found is not None
+    assert (found.code, found.layer) == (code, Layer.MESSAGE)
+    assert evidence in found.evidence[-1]
 
 
 def test_hint_of_the_gateway_is_the_fix() -> None:

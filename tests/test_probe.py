@@ -116,7 +116,7 @@ async def test_health_that_a_proxy_does_not_pass_on_is_no_fault(tmp_path: Path) 
     async with upgrading(greet, process_request=only_devices) as port:
         seen = await visit(port, token=new_token("pico"))
     assert seen.code is None
-    assert "not a gateway's answer: HTTP 404" in seen.report["steps"][3]["detail"]
+    assert "answers, but not as a gateway: HTTP 404" in seen.report["steps"][3]["detail"]
 
 
 def welcome(device: str = "kitchen", session: str = "s") -> str:

@@ -299,4 +299,17 @@ async def test_disk_that_takes_nothing_leaves_messages_unanswered(tmp_path: Path
     async with running_gateway(tmp_path) as gateway:
         with held_journal(gateway.folder):
             seen = await visit(gateway.port, token=gateway.token(), patience=0.5)
-    seen.names("message_unanswered", "message", ExitCode.CUT, "within 0.5 s")
+    seen.names("message_unanswered", "message", ExitCode.CUT, "within 0.5 s", "says now: HTTP 200")
+
+
+async def test_disk_that_takes_nothing_is_named_once_the_gateway_knows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("wsdev.journal.SLOW_SECONDS", 0.1)
+    async with running_gateway(tmp_path) as gateway:
+        with held_journal(gateway.folder):
+            seen = await visit(gateway.port, token=gateway.token(), patience=0.5)
+    told = (
+        'GET /healthz says now: HTTP 503 {"status":"degraded","reason":"the disk does not answer"}'
+    )
+    seen.names("cannot_record", "message", NOT_ALLOWED, "within 0.5 s", told)

@@ -15,7 +15,15 @@ from wsdev import client, second_looks
 from wsdev.certificate import seen_certificate
 from wsdev.diagnosis.answer_rules import betraying_headers, describe, is_gateway
 from wsdev.diagnosis.diagnose import Remark, diagnose, remarks
-from wsdev.diagnosis.facts import Ending, Facts, Quality, TcpOutcome, TlsFacts, UpgradeFacts
+from wsdev.diagnosis.facts import (
+    Ending,
+    Facts,
+    Quality,
+    TalkTrouble,
+    TcpOutcome,
+    TlsFacts,
+    UpgradeFacts,
+)
 from wsdev.diagnosis.faults import Layer
 from wsdev.diagnosis.path_rules import DAY, attempt
 from wsdev.diagnosis.talk_rules import describe_quality
@@ -91,7 +99,8 @@ async def visit(visit: Visit, watcher: Watcher) -> None:
     """Go in as a device, exchange messages and pings, and leave.
 
     What is found stands in ``visit``, also while it goes on, so that nothing is lost if it is
-    cancelled. Every step ends within the target's patience.
+    cancelled. Every wait ends within the target's patience; a second look after a failure takes 3 s
+    more at most.
     """
     await _Walk(visit, watcher).go()
 
@@ -231,7 +240,9 @@ class _Walk:
             await self._look_again(way)
             answer = look.facts.answer
             if answer is not None:
-                kind = "a wsdev gateway" if is_gateway(look.facts) else "not a gateway's answer"
+                kind = (
+                    "a wsdev gateway" if is_gateway(look.facts) else "answers, but not as a gateway"
+                )
                 betrayed = betraying_headers(answer)
                 tell(f"{kind}: {describe(answer)}" + (f" ({betrayed})" if betrayed else ""))
 
@@ -294,7 +305,7 @@ class _Walk:
                 if upgrade.accepted:
                     tell(f"101, let in at {self._address.websocket_url(path.rpartition('/')[2])}")
             assert connection is not None
-            await self._converse(connection)
+            await self._converse(connection, way)
         except _Broken:
             if connection is not None:
                 connection.abort()
@@ -316,17 +327,19 @@ class _Walk:
             tls=self._tls,
         )
 
-    async def _converse(self, connection: client.DeviceConnection) -> None:
+    async def _converse(self, connection: client.DeviceConnection, way: Way) -> None:
         talk = Talk(connection, self._target, self._visit.quality, self._token)
         self._facts.talk = talk.facts
         count = self._visit.messages
         async with self._step(Layer.HELLO, "saying hello") as tell:
             await talk.hello()
+            await self._look_at_health(way, talk)
             tell(f"welcome as {talk.facts.device}, session {talk.facts.session}")
         async with self._step(Layer.MESSAGE, f"sending {count} messages") as tell:
             size = await talk.send_picture()
             await talk.send(count)
             await talk.send_large(self._visit.large)
+            await self._look_at_health(way, talk)
             tell(talk.told(count, size))
         async with self._step(Layer.KEEPALIVE, f"sending {count} pings") as tell:
             await talk.ping(count)
@@ -336,6 +349,11 @@ class _Walk:
             async with self._step(Layer.QUALITY, "judging the round trips") as tell:
                 talk.facts.judged = True
                 tell(describe_quality(talk.facts))
+
+    async def _look_at_health(self, way: Way, talk: Talk) -> None:
+        """After an answer that stayed out: does the gateway say why?"""
+        if talk.facts.trouble is TalkTrouble.UNANSWERED:
+            self._facts.second.health = await second_looks.how_is_health(way)
 
 
 async def _hear_answer(connection: client.DeviceConnection, upgrade: UpgradeFacts) -> None:

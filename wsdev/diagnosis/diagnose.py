@@ -36,7 +36,9 @@ def diagnose(facts: Facts) -> Verdict | None:
     if found is None and facts.upgrade is not None:
         found = upgrade_verdict(facts, facts.upgrade)
     if found is None and facts.talk is not None:
-        found = talk_verdict(facts.talk) or quality_verdict(facts.talk, facts.quality)
+        found = talk_verdict(facts.talk, facts.second.health) or quality_verdict(
+            facts.talk, facts.quality
+        )
     return found
 
 

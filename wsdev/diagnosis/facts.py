@@ -172,6 +172,7 @@ class SecondLooks(msgspec.Struct):
         speaks_tls: A TLS handshake works on a port that was asked in plain.
         speaks_mqtt: An MQTT CONNECT is answered with a CONNACK.
         plain_answer: What a plain request on a port gives that was asked with TLS.
+        health: What ``/healthz`` says once an answer to the device has stayed out.
     """
 
     default_port: bool | None = None
@@ -179,6 +180,7 @@ class SecondLooks(msgspec.Struct):
     speaks_tls: bool | None = None
     speaks_mqtt: bool | None = None
     plain_answer: HttpFacts | None = None
+    health: HttpFacts | None = None
 
 
 class TokenFacts(msgspec.Struct):

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import Final
 
-from wsdev.diagnosis.facts import Quality, TalkFacts, TalkTrouble
+from wsdev.diagnosis.facts import HttpFacts, Quality, TalkFacts, TalkTrouble
 from wsdev.diagnosis.faults import Layer
 from wsdev.diagnosis.verdict import FAULTS, Verdict, verdict
 
 SILENT_ENOUGH: Final = 5.0
 """Seconds without a byte before a cut, from which on the silence is taken for its cause."""
+
+_DEGRADED: Final = '"status":"degraded"'
+"""A gateway's word for a disk that takes nothing."""
 
 _LAYERS: Final = {
     "hello": Layer.HELLO,
@@ -25,15 +28,19 @@ _IN_VAIN: Final = {
 }
 
 
-def talk_verdict(talk: TalkFacts) -> Verdict | None:
-    """What ended the talk, if it did not end as it should."""
+def talk_verdict(talk: TalkFacts, health: HttpFacts | None = None) -> Verdict | None:
+    """What ended the talk, if it did not end as it should.
+
+    Args:
+        health: What ``/healthz`` said after an answer had stayed out.
+    """
     if talk.trouble is None:
         return None
     layer = _LAYERS.get(talk.doing, Layer.HELLO)
     seen = [talk.detail, _traffic(talk), _large(talk)]
     match talk.trouble:
         case TalkTrouble.UNANSWERED:
-            return verdict(_IN_VAIN.get(talk.doing, "hello_unanswered"), *seen)
+            return _unanswered(talk, [*seen, _health(health)], layer)
         case TalkTrouble.CLOSED:
             code = f"close_{talk.close_code}"
             seen.insert(0, f"a close frame with the code {talk.close_code}")
@@ -44,6 +51,20 @@ def talk_verdict(talk: TalkFacts) -> Verdict | None:
             return verdict("words_broken", *seen, layer=layer)
         case TalkTrouble.ERROR:
             return verdict("answered_with_error", *seen, layer=layer, fix=talk.hint)
+
+
+def _unanswered(talk: TalkFacts, seen: list[str], layer: Layer) -> Verdict:
+    if _DEGRADED in seen[-1]:
+        return verdict("cannot_record", *seen, layer=layer)
+    return verdict(_IN_VAIN.get(talk.doing, "hello_unanswered"), *seen)
+
+
+def _health(health: HttpFacts | None) -> str:
+    if health is None:
+        return ""
+    if health.answer is None:
+        return f"GET {health.path} gets no answer now either"
+    return f"GET {health.path} says now: HTTP {health.answer.status} {health.answer.start[:200]}"
 
 
 def _cut(talk: TalkFacts, seen: list[str], layer: Layer) -> Verdict:
