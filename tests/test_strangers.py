@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
+import struct
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,6 +76,19 @@ def drip(first: bytes, one: bytes) -> Behaviour:
             await asyncio.sleep(0.02)
 
     return behave
+
+
+async def reset_at_once(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Take the connection and answer with RST."""
+    sock = writer.get_extra_info("socket")
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    writer.transport.abort()
+
+
+async def reset(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Read something and answer with RST."""
+    await reader.read(1)
+    await reset_at_once(reader, writer)
 
 
 @dataclass(frozen=True)
@@ -205,6 +220,13 @@ STRANGERS: dict[str, Stranger] = {
         evidence=("cf-ray: 8f0-FRA", "HTTP 521"),
     ),
     "CDN 525": Stranger(answer("525 SSL Handshake Failed", b""), "origin_unreachable"),
+    "tunnel without its other end": Stranger(
+        answer("404 Not Found", b"", "ngrok-error-code: ERR_NGROK_3200"),
+        "origin_unreachable",
+        evidence=("ERR_NGROK_3200",),
+    ),
+    "resets at once": Stranger(reset_at_once, "service_hangs_up", evidence=("reset",)),
+    "resets at the request": Stranger(reset, "service_hangs_up", evidence=("reset",)),
     "mutual TLS": Stranger(
         answer("400 Bad Request", b"<title>No required SSL certificate was sent</title>", HTML),
         "tls_client_certificate",

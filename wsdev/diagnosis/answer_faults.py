@@ -100,9 +100,10 @@ ANSWER_FAULTS: Final = keyed([
     ),
     _http(
         "origin_unreachable",
-        "the CDN answers, but does not reach the server behind it",
-        "the origin is down, refuses the CDN, or has a certificate that the CDN does not accept",
-        "look at the number shown in the CDN's documentation; open the origin to the CDN",
+        "the CDN or tunnel answers, but does not reach the server behind it",
+        "the origin is down, refuses the CDN, or has a certificate that it does not accept; or the"
+        " tunnel's other end is not running",
+        "look at the number shown in its documentation; start the tunnel, open the origin to it",
     ),
     _http(
         "server_error",

@@ -106,14 +106,8 @@ def stranger_verdict(facts: Facts, answer: Answer, path: str, *, upgrade: bool =
     if status == 400 and (code := _bad_request(facts, answer)):
         works = "a TLS handshake works on this port" if code == "tls_wanted" else ""
         return verdict(code, *seen, works)
-    if status == 502 and "error reading from remote server" in answer.start.lower():
-        return verdict("proxy_upstream_slow", *seen)  # Apache, when the gateway says nothing
-    if status in _BY_STATUS:
-        return verdict(_by_status(status, upgrade=upgrade), *seen)
-    if 520 <= status <= 530:  # Cloudflare's own: docs on "Cloudflare 5xx errors"
-        return verdict("origin_unreachable", *seen)
-    if status >= 500:
-        return verdict("server_error", *seen)
+    if code := _by_status(answer, upgrade=upgrade):
+        return verdict(code, *seen)
     if status < 300 and answer.is_html:
         return verdict(_page(facts, answer), *seen)
     if status < 300:
@@ -131,8 +125,16 @@ def _bad_request(facts: Facts, answer: Answer) -> str:
     return "head_limit" if "large" in page or "exceeds server limit" in page else ""
 
 
-def _by_status(status: int, *, upgrade: bool) -> str:
-    code = _BY_STATUS[status]
+def _by_status(answer: Answer, *, upgrade: bool) -> str:
+    """The fault that a status stands for, if it does for one."""
+    status = answer.status
+    if answer.header("ngrok-error-code"):  # a tunnel, with nobody at its other end
+        return "origin_unreachable"
+    if 520 <= status <= 530:  # Cloudflare's own: docs on "Cloudflare 5xx errors"
+        return "origin_unreachable"
+    if status == 502 and "error reading from remote server" in answer.start.lower():
+        return "proxy_upstream_slow"  # Apache, when the gateway says nothing
+    code = _BY_STATUS.get(status, "server_error" if status >= 500 else "")
     if code == "upgrade_not_supported" and not upgrade:
         return "web_server"  # such as another WebSocket server, which takes nothing else
     return code
@@ -211,7 +213,7 @@ def betraying_headers(answer: Answer) -> str:
     """The headers that a proxy or CDN adds, and ``Server``."""
     names = (
         "server", "via", "x-powered-by", "cf-ray", "cf-mitigated", "x-cache", "x-amz-cf-id",
-        "x-served-by",
+        "x-served-by", "ngrok-error-code",
     )  # fmt: skip
     found = [f"{name}: {answer.header(name)}" for name in names if answer.header(name)]
     return "; ".join(found)
