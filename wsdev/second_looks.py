@@ -101,6 +101,12 @@ async def what_is_plain(way: Way) -> HttpFacts:
     return (await get(plain, way.gateway.path + HEALTH_PATH)).facts
 
 
+async def how_is_health(way: Way) -> HttpFacts:
+    """What the gateway says of itself, when it does not answer a device."""
+    hurried = Way(way.gateway, way.address, way.tls, _shorter(way))
+    return (await get(hurried, way.gateway.path + HEALTH_PATH)).facts
+
+
 async def speaks_tls(way: Way) -> bool:
     """Whether a TLS handshake works on a port that was asked in plain."""
     try:

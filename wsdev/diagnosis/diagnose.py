@@ -44,7 +44,9 @@ def diagnose(facts: Facts) -> Verdict | None:
     if found is None and facts.upgrade is not None:
         found = upgrade_verdict(facts, facts.upgrade)
     if found is None and facts.talk is not None:
-        found = talk_verdict(facts.talk) or quality_verdict(facts.talk, facts.quality)
+        found = talk_verdict(facts.talk, facts.second.health) or quality_verdict(
+            facts.talk, facts.quality
+        )
     return found
 
 
@@ -74,7 +76,7 @@ def _token(facts: Facts) -> Verdict | None:
     if asked.answer is None:
         return silence_verdict(facts, asked)
     if asked.answer.refusal is not None:
-        return refusal_verdict(asked.answer, f"GET {asked.path}")
+        return refusal_verdict(asked.answer, asked.path)
     if facts.token.offered:
         offered = f"it offers: {', '.join(facts.token.offered)}"
         return verdict("token_not_offered", offered)

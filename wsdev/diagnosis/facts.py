@@ -178,7 +178,7 @@ class HttpFacts(msgspec.Struct):
     """A request for ``path`` and what came back: an answer, or how it ended without one.
 
     Attributes:
-        first_bytes: One character for each byte (Latin-1).
+        first_bytes: Of what is no HTTP answer, one character for each byte (Latin-1).
     """
 
     path: str
@@ -197,6 +197,7 @@ class SecondLooks(msgspec.Struct):
         speaks_tls: A TLS handshake works on a port that was asked in plain.
         speaks_mqtt: An MQTT CONNECT is answered with a CONNACK.
         plain_answer: What a plain request on a port gives that was asked with TLS.
+        health: What ``/healthz`` says once an answer to the device has stayed out.
     """
 
     default_port: bool | None = None
@@ -204,6 +205,7 @@ class SecondLooks(msgspec.Struct):
     speaks_tls: bool | None = None
     speaks_mqtt: bool | None = None
     plain_answer: HttpFacts | None = None
+    health: HttpFacts | None = None
 
 
 class TokenFacts(msgspec.Struct):
@@ -223,7 +225,12 @@ class TokenFacts(msgspec.Struct):
 
 
 class UpgradeFacts(msgspec.Struct):
-    """The request for a WebSocket."""
+    """The request for a WebSocket, and what came instead of one.
+
+    Attributes:
+        broken: How what came breaks RFC 6455.
+        first_bytes: Of what is no HTTP answer, one character for each byte (Latin-1).
+    """
 
     path: str
     sent_token: bool
@@ -231,6 +238,7 @@ class UpgradeFacts(msgspec.Struct):
     answer: Answer | None = None
     broken: str = ""
     ended: Ending | None = None
+    first_bytes: str = ""
 
 
 class TalkTrouble(enum.StrEnum):
@@ -253,6 +261,7 @@ class TalkFacts(msgspec.Struct):
         server_time, asked_at: The gateway's clock and ours at the welcome, Unix seconds.
         round_trips: Of messages and pings.
         lost: Messages and pings without an answer.
+        judged: All was said that was wanted, so the quality can be judged.
     """
 
     doing: str = ""
@@ -274,6 +283,7 @@ class TalkFacts(msgspec.Struct):
     asked_at: float | None = None
     round_trips: list[float] = []
     lost: int = 0
+    judged: bool = False
 
 
 class Quality(msgspec.Struct):
@@ -281,6 +291,11 @@ class Quality(msgspec.Struct):
 
     max_rtt: float | None = None
     max_loss: float | None = None
+
+    @property
+    def wanted(self) -> bool:
+        """Whether anything was asked for."""
+        return self.max_rtt is not None or self.max_loss is not None
 
 
 class Facts(msgspec.Struct):
