@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import socket
 import ssl
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any
 
@@ -17,6 +18,9 @@ from websockets.asyncio.server import ServerConnection
 from websockets.asyncio.server import serve as serve_websocket
 
 LOOPBACK = "127.0.0.1"
+
+TLS_PATIENCE = 10.0
+"""Seconds after which a silent visitor of :func:`tls_serving` is left."""
 
 Behaviour = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
@@ -141,6 +145,33 @@ def full_backlog() -> Iterator[int]:
             with contextlib.suppress(BlockingIOError):
                 waiting.connect((LOOPBACK, port))
         yield port
+
+
+@contextlib.contextmanager
+def tls_serving(context: ssl.SSLContext) -> Iterator[int]:
+    """A small HTTPS server that sends its alerts, which asyncio's does not; gives its port."""
+    with socket.create_server((LOOPBACK, 0)) as listener:
+        thread = threading.Thread(target=_serve_tls, args=(listener, context))
+        thread.start()
+        try:
+            yield listener.getsockname()[1]
+        finally:
+            listener.shutdown(socket.SHUT_RDWR)
+            thread.join()
+
+
+def _serve_tls(listener: socket.socket, context: ssl.SSLContext) -> None:
+    while True:
+        try:
+            visitor, _ = listener.accept()
+        except OSError:
+            return  # shut down
+        visitor.settimeout(TLS_PATIENCE)
+        with visitor, contextlib.suppress(OSError):
+            tls = context.wrap_socket(visitor, server_side=True)
+            with tls:
+                tls.recv(4096)
+                tls.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
 
 
 def closed_port() -> int:

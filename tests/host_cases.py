@@ -8,9 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
-from wsdev.firewall_fronts import FrontFacts
-from wsdev.firewall_rules import BaseChain, Verdict
-from wsdev.host_facts import (
+from wsdev.findings.facts import (
     CertificateFacts,
     ClockFacts,
     DiskFacts,
@@ -22,6 +20,8 @@ from wsdev.host_facts import (
     TokenFacts,
     Visit,
 )
+from wsdev.firewall.fronts import FrontFacts
+from wsdev.firewall.rules import BaseChain, Verdict
 from wsdev.serve_note import ServeNote
 
 NOW: Final = datetime(2026, 11, 23, 12, tzinfo=UTC).timestamp()

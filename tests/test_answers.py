@@ -99,6 +99,14 @@ def test_every_answer_is_readable_for_the_simplest_client(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ALL)
+def test_dated_answer_is_the_same_with_the_time(kind: str) -> None:
+    raw = ALL[kind]()
+    plain, dated = parsed_answer(raw), parsed_answer(answers.dated(raw, 1_800_000_000.9))
+    assert (dated.status, dated.body) == (plain.status, plain.body)
+    assert dated.headers == [("Date", "Fri, 15 Jan 2027 08:00:00 GMT"), *plain.headers]
+
+
+@pytest.mark.parametrize("kind", ALL)
 def test_head_gets_the_head_of_get(kind: str) -> None:
     whole, head = ALL[kind](), ALL[kind](head_only=True)
     assert whole.startswith(head)

@@ -31,7 +31,7 @@ from fake_gateways import (
     stay_silent,
     upgrading,
 )
-from harness import running_gateway
+from harness import PATIENCE, running_gateway
 from hypothesis import given
 from hypothesis import strategies as st
 from websockets.asyncio.server import ServerConnection
@@ -553,6 +553,28 @@ async def test_error_in_the_block_drops_the_link_and_a_cancel_closes_it(tmp_path
                 ):
                     raise error
             assert await gateway.log.wait_for("disconnected", code=code)
+
+
+async def test_cancel_before_the_gateway_lets_in_does_not_wait_for_it() -> None:
+    asked = asyncio.Event()
+
+    async def listen(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        asked.set()
+        await reader.read(-1)
+
+    async def enter(port: int) -> None:
+        policy = SessionPolicy(Limits(handshake_timeout=3600))
+        async with client.connect(at(port), PICO, None, policy=policy):
+            pass
+
+    async with serving(listen) as port:
+        entering = asyncio.create_task(enter(port))
+        await asked.wait()
+        entering.cancel()
+        async with asyncio.timeout(PATIENCE):
+            await asyncio.wait([entering])
+    assert entering.cancelled()
 
 
 async def test_end_from_the_gateway_comes_as_the_last_event(tmp_path: Path) -> None:

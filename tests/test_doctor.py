@@ -8,18 +8,21 @@ import os
 import socket
 import threading
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 from fake_gateways import closed_port
 from gateway_process import running_gateway
+from harness import is_root
 
 from wsdev import doctor
 from wsdev.doctor import Question, examine, visit
-from wsdev.host_facts import HostFacts, Rights, TokenFacts, Visit
+from wsdev.findings.facts import HostFacts, Rights, TokenFacts, Visit
 from wsdev.settings import ServeSettings, load
+from wsdev.state_lock import LOCK_NAME
+from wsdev.tokens import TokenBook
 
 PATIENCE = 20.0
 
@@ -118,6 +121,33 @@ def test_likeliest_way_in_comes_first(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [interface for _, interface in ordered] == ["wlan0", "wlan0", "eth1", "docker0", "lo"]
     many = [(f"10.0.{n}.1", f"veth{n}") for n in range(200)]
     assert len(doctor._likeliest_first(many)) == doctor.MOST_ADDRESSES
+
+
+@contextlib.contextmanager
+def without_rights(folder: Path) -> Iterator[None]:
+    """The folder is another user's."""
+    if is_root():
+        os.seteuid(65534)
+    else:
+        folder.chmod(0)
+    try:
+        yield
+    finally:
+        if os.getuid() == 0:
+            os.seteuid(0)
+        folder.chmod(0o700)
+
+
+def test_folder_of_another_user_is_told_and_no_error(tmp_path: Path) -> None:
+    folder = tmp_path / "state"
+    TokenBook.open(folder).close()
+    (folder / LOCK_NAME).touch()
+    ask(folder)  # what Python imports on the way may be out of another user's sight
+    with without_rights(folder):
+        facts = ask(folder)
+    assert "Permission denied" in facts.holder_trouble
+    assert facts.holder is None
+    assert facts.disk is not None
 
 
 # Who answers

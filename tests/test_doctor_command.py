@@ -16,8 +16,8 @@ from host_cases import CASES, WELL, down
 from rich.console import Console
 
 from wsdev.commands import doctor_views
-from wsdev.finding_kinds import FINDINGS, Grade
-from wsdev.host_findings import diagnose
+from wsdev.findings.host import diagnose
+from wsdev.findings.kinds import FINDINGS, Grade
 
 
 def printed(code: str, monkeypatch: pytest.MonkeyPatch, *, quiet: bool = False) -> str:
@@ -108,3 +108,14 @@ def test_variable_that_cannot_be_meant_is_told(tmp_path: Path) -> None:
     )
     assert done.returncode == 2
     assert "WSDEV_PORT" in done.stderr
+
+
+def test_heavy_libraries_come_only_when_they_are_needed() -> None:
+    program = (
+        "import sys, wsdev.commands.doctor_views\n"
+        "print({'cryptography', 'segno', 'httpx', 'wsdev.server'} & set(sys.modules))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "set()"

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from wsdev.firewall_fronts import parse_firewalld, parse_ufw
+from wsdev.firewall.fronts import parse_firewalld, parse_ufw
 
 UFW = """Status: active
 Logging: on (low)

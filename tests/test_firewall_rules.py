@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from wsdev.firewall_rules import (
+from wsdev.firewall.rules import (
     OPEN,
     Action,
     BaseChain,

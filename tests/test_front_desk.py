@@ -645,3 +645,11 @@ async def test_method_that_is_no_word_is_refused_too(tmp_path: Path) -> None:
         for method in ("M-SEARCH", "A" * 20):
             answer = await gateway.get("/healthz", method=method)
             assert (answer.status, answer.header("Allow")) == (405, "GET, HEAD")
+
+
+async def test_every_answer_tells_the_time(tmp_path: Path) -> None:
+    async with running_gateway(tmp_path, public_tokens="open") as gateway:
+        gateway.wall_clock.advance(60)
+        for path in ("/", "/healthz", "/public/tokens", "/nowhere", "/ws/pico"):
+            answer = await gateway.get(path)
+            assert answer.header("Date").startswith("Fri, 15 Jan 2027 08:01:0"), path

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from wsdev.host_facts import Listening
+from wsdev.findings.facts import Listening
 from wsdev.proc_files import (
     default_interfaces,
     file_limits,

@@ -52,8 +52,7 @@ async def play(
         BUILTIN_CLASSES[header["class"]],
         header["device"],
         token or "wsd_unchecked",
-        None,
-        patience,
+        patience=patience,
     )
     await replay(target, about, numbered, manner, found)
     return found

@@ -33,7 +33,7 @@ def target_of(
 ) -> Target:
     port = gateway if isinstance(gateway, int) else gateway.port
     address = GatewayAddress(LOOPBACK, port)
-    return Target(address, BUILTIN_CLASSES[device_class], name, token, None, patience)
+    return Target(address, BUILTIN_CLASSES[device_class], name, token, patience=patience)
 
 
 def welcome(device: str = "kitchen") -> str:

@@ -121,3 +121,18 @@ def test_any_text_is_an_address_or_a_usage_error(text: str) -> None:
         return
     assert address.host
     assert 1 <= address.port <= 65535
+
+
+@pytest.mark.parametrize("written", ["[fe80::1%25wlan0]:3000", "[fe80::1%wlan0]", "fe80::1%wlan0"])
+def test_interface_of_a_link_local_address_stays_here(written: str) -> None:
+    address = parse_gateway_address(written)
+    assert (address.host, address.port) == ("fe80::1%wlan0", 3000)
+    # RFC 6874: it means nothing to the other end.
+    assert address.host_header == "[fe80::1]:3000"
+    assert address.server_name == "fe80::1"
+
+
+def test_certificate_is_for_the_name_without_the_dot_of_the_root() -> None:
+    address = parse_gateway_address("wss://gateway.example.")
+    assert address.server_name == "gateway.example"
+    assert address.host_header == "gateway.example."

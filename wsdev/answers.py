@@ -9,6 +9,7 @@ from __future__ import annotations
 import html
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from email.utils import formatdate
 from http import HTTPStatus
 from typing import Final
 
@@ -47,6 +48,13 @@ def response(
     ]
     head = "\r\n".join(lines).encode("ascii") + b"\r\n\r\n"
     return head if head_only else head + body
+
+
+def dated(answer: bytes, unix_time: float) -> bytes:
+    """The answer with ``Date`` (RFC 9110 section 6.6.1): a device sees that its clock is wrong."""
+    start_line, _, rest = answer.partition(b"\r\n")
+    date = f"Date: {formatdate(unix_time, usegmt=True)}"
+    return b"\r\n".join((start_line, date.encode("ascii"), rest))
 
 
 def refusal(

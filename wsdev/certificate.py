@@ -62,7 +62,15 @@ def read_certificate(encoded: bytes) -> Certificate:
         read.not_valid_after_utc.timestamp(),
         read.subject == read.issuer,
         tells_issuer,
+        issuer_organisation=_organisation(read.issuer),
     )
+
+
+def _organisation(name: Any) -> str:
+    from cryptography.x509.oid import NameOID  # noqa: PLC0415
+
+    found = name.get_attributes_for_oid(NameOID.ORGANIZATION_NAME)
+    return str(found[0].value) if found else ""
 
 
 def _name_of(value: object) -> str:

@@ -23,7 +23,7 @@ from wsdev.link import Link
 from wsdev.protocol import DeviceClass
 from wsdev.resolver import AddressInfo, resolve
 from wsdev.sanitize import printable
-from wsdev.session import SessionPolicy
+from wsdev.session import SessionPolicy, State
 from wsdev.urls import GatewayAddress
 
 USER_AGENT: Final = f"wsdev/{__version__}"
@@ -206,7 +206,12 @@ class DeviceConnection:
         self.link.flush()
 
     async def close(self) -> None:
-        """Close politely and wait for the transport's end, at most the session's linger time."""
+        """Close politely and wait for the transport's end, at most the session's linger time.
+
+        What was not let in yet is dropped at once.
+        """
+        if self.session.state is State.HANDSHAKE:
+            self.abort()
         self.link.close(CloseCode.NORMAL, "done")
         await self._lost.wait()
 
@@ -287,7 +292,7 @@ async def ask(
         lambda: connection.link,
         sock=sock,
         ssl=tls if address.tls else None,
-        server_hostname=address.host if address.tls else None,
+        server_hostname=address.server_name if address.tls else None,
     )
     return connection
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 from msgspec import UNSET, UnsetType
 from websockets.client import ClientProtocol
@@ -30,6 +30,9 @@ from wsdev.sanitize import printable
 from wsdev.session import Session, SessionPolicy, State
 from wsdev.wire import WIRE_LOGGER, Wire
 
+MAX_HEARD: Final = 8 * 1024
+"""Bytes kept of an answer to the upgrade: the head of any usual one, and a refusal whole."""
+
 
 class DeviceSession(Session):
     """One gateway as a device sees it.
@@ -38,9 +41,12 @@ class DeviceSession(Session):
         url: ``ws://`` or ``wss://`` with the path of the device class.
         headers: Extra request headers, ``Authorization`` among them.
         profile: Whose habits it has.
+
+    Attributes:
+        heard: The start of what came instead of a valid upgrade; empty once there was one.
     """
 
-    __slots__ = ("_fragment_above", "_upgrade", "device_class")
+    __slots__ = ("_fragment_above", "_upgrade", "device_class", "heard")
 
     def __init__(
         self,
@@ -54,6 +60,7 @@ class DeviceSession(Session):
     ) -> None:
         super().__init__(policy, now)
         self.device_class = device_class
+        self.heard = b""
         self._fragment_above = profile.frames.fragment_above
         uri = parse_uri(url)
         habits = profile.upgrade
@@ -78,6 +85,7 @@ class DeviceSession(Session):
 
     def _receive_handshake(self, data: bytes, now: float) -> list[Event]:
         assert self._upgrade is not None
+        self.heard = (self.heard + data)[:MAX_HEARD]
         self._upgrade.receive_data(data)
         return self._upgraded(self._upgrade, now)
 
@@ -111,7 +119,7 @@ class DeviceSession(Session):
         assert isinstance(received[0], Response)
         # Frames may follow the 101 in the same segment, and end the conversation with it.
         ws.events = received[1:] + ws.events
-        self._upgrade = None
+        self._upgrade, self.heard = None, b""
         assert ws.max_message_size is not None
         wire = Wire(CLIENT, ws.max_message_size, library=ws)
         self._open(wire, now)

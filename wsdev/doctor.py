@@ -19,8 +19,7 @@ import msgspec
 from wsdev import __version__
 from wsdev.clock_state import clock_state
 from wsdev.errors import StateFolderError, WsdevError
-from wsdev.firewall import look_at_firewall
-from wsdev.host_facts import (
+from wsdev.findings.facts import (
     ClockFacts,
     DiskFacts,
     HostFacts,
@@ -30,6 +29,7 @@ from wsdev.host_facts import (
     TokenFacts,
     Visit,
 )
+from wsdev.firewall_reader import look_at_firewall
 from wsdev.interfaces import ALL_INTERFACES, addresses_and_interfaces
 from wsdev.journal_schema import FILE_NAME as JOURNAL_NAME
 from wsdev.journal_schema import PICTURES_FOLDER
@@ -66,7 +66,7 @@ class Question:
 
     Attributes:
         folder: The state folder.
-        state_option: As in :class:`~wsdev.host_facts.HostFacts`.
+        state_option: As in :class:`~wsdev.findings.facts.HostFacts`.
         port: That of the running gateway if None.
         settings: Those with which a gateway would be started, for when none runs.
         command, program: How this wsdev is called, plainly and with its path.
@@ -81,7 +81,7 @@ class Question:
 
 
 async def examine(question: Question, patience: float = PATIENCE) -> HostFacts:
-    """Gather everything that :func:`wsdev.host_findings.diagnose` judges."""
+    """Gather everything that :func:`wsdev.findings.host.diagnose` judges."""
     folder = question.folder
     pid, trouble = _find_holder(folder)
     told = note_of(folder, pid) if pid else None

@@ -162,7 +162,7 @@ class FrontDesk:
         path, _, query = _origin_form(request.path).partition("?")
         head_only = request.method == "HEAD"
         if path == HEALTH_PATH:
-            return answers.health(*self._health(), head_only=head_only)
+            return self._dated(answers.health(*self._health(), head_only=head_only))
         try:
             if self.draining:
                 raise AccessRefused("draining", retry_after=RETRY_AFTER_DRAIN)
@@ -233,20 +233,25 @@ class FrontDesk:
             address=str(caller.address),
             user_agent=user_agent(request.headers),
         )
-        return answers.tokens(listed, self._wall_clock(), head_only=request.method == "HEAD")
+        head_only = request.method == "HEAD"
+        return self._dated(answers.tokens(listed, self._wall_clock(), head_only=head_only))
+
+    def _dated(self, answer: bytes) -> bytes:
+        return answers.dated(answer, self._wall_clock())
 
     def _page(
         self, hosts: list[str], caller: Caller, visitor: Visitor, *, head_only: bool
     ) -> bytes:
         host, port = visitor.local
         own = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-        return answers.page(
+        page = answers.page(
             address=str(caller.address),
             base_url=f"{self._scheme}://{hosts[0] if hosts else own}",
             class_paths=self._class_paths,
             handing_out=self._hands_out_tokens(),
             head_only=head_only,
         )
+        return self._dated(page)
 
     def left_early(self, visitor: Visitor, size: int) -> None:
         """The lines of a connection that broke after ``size`` bytes, with nothing to answer yet."""
@@ -302,10 +307,11 @@ class FrontDesk:
             via=refusal.via,
             user_agent=agent,
         )
-        return answers.refusal(
+        said = answers.refusal(
             code,
             visitor.id,
             class_paths=self._class_paths,
             retry_after=None if refused is None else refused.retry_after,
             head_only=request is not None and request.method == "HEAD",
         )
+        return self._dated(said)

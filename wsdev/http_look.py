@@ -14,6 +14,7 @@ import msgspec
 from wsdev import __version__
 from wsdev.diagnosis.facts import AddressFacts, Answer, Ending, HttpFacts, Refusal
 from wsdev.reach import open_socket
+from wsdev.token_format import without_tokens
 from wsdev.urls import GatewayAddress
 
 MAX_ANSWER: Final = 64 * 1024
@@ -22,7 +23,15 @@ MAX_ANSWER: Final = 64 * 1024
 KEPT_OF_BODY: Final = 2048
 """Characters of a body that are kept: enough for a gateway's words and a portal's title."""
 
+MAX_REFUSAL: Final = 8 * 1024
+"""Bytes of a body that may be a gateway's refusal: those are under 1 KiB."""
+
+KEPT_HEADERS: Final = 40
+KEPT_OF_HEADER: Final = 300
+"""Characters of a header's value that are kept: a long ``Location``."""
+
 KEPT_FIRST_BYTES: Final = 128
+"""Of what is no HTTP answer: enough for a greeting."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,10 +87,10 @@ async def get(way: Way, path: str, streams: Streams | None = None) -> Look:
         look.tls_reason = (exc.reason or "") if isinstance(exc, ssl.SSLError) else ""
         ended = Ending.RESET
     look.facts.seconds = loop.time() - started
-    look.facts.first_bytes = raw[:KEPT_FIRST_BYTES].decode("latin-1")
     look.facts.answer, look.body = parse_answer(bytes(raw))
     if look.facts.answer is None:
-        look.facts.ended = Ending.GARBAGE if raw and not _is_http(raw) else ended
+        look.facts.first_bytes = without_tokens(raw.decode("latin-1"))[:KEPT_FIRST_BYTES]
+        look.facts.ended = Ending.GARBAGE if _is_broken(bytes(raw)) else ended
     return look
 
 
@@ -100,7 +109,7 @@ async def over(sock: socket.socket, way: Way) -> Streams:
     Raises:
         OSError: TLS failed.
     """
-    name = way.gateway.host if way.tls else None
+    name = way.gateway.server_name if way.tls else None
     return await asyncio.open_connection(sock=sock, ssl=way.tls, server_hostname=name)
 
 
@@ -123,47 +132,55 @@ async def _read(reader: asyncio.StreamReader, raw: bytearray) -> Ending | None:
             if not part:
                 return Ending.CLOSED
             raw += part
-            if _is_whole(bytes(raw)) or not _is_http(raw):
+            if _is_all(bytes(raw)):
                 return None
     except ConnectionError:
         return Ending.RESET
     return None
 
 
-def _is_http(raw: bytes | bytearray) -> bool:
-    return bytes(raw[:5]) == b"HTTP/"[: len(raw)]
+def _is_broken(raw: bytes) -> bool:
+    """Whether this is no HTTP answer, whatever may follow."""
+    events, is_valid = _events(raw, ended=False)
+    return not is_valid and not events
 
 
-def _is_whole(raw: bytes) -> bool:
-    """Whether nothing more belongs to the answer, with the connection still open."""
-    events = _events(raw, ended=False)
-    return bool(events) and isinstance(events[-1], h11.EndOfMessage)
+def _is_all(raw: bytes) -> bool:
+    """Whether nothing more is worth waiting for, with the connection still open."""
+    events, is_valid = _events(raw, ended=False)
+    return not is_valid or (bool(events) and isinstance(events[-1], h11.EndOfMessage))
 
 
-def _events(raw: bytes, *, ended: bool) -> list[h11.Event]:
-    """The HTTP events in ``raw``; those before the error, if it breaks HTTP."""
+def _events(raw: bytes, *, ended: bool) -> tuple[list[h11.Event], bool]:
+    """The HTTP events in ``raw``, those before the error if it breaks HTTP; and if it does not."""
     http = h11.Connection(h11.CLIENT, max_incomplete_event_size=MAX_ANSWER)
     http.send(h11.Request(method="GET", target="/", headers=[("Host", "x")]))
     http.send(h11.EndOfMessage())
     found: list[h11.Event] = []
+    if raw[:5] != b"HTTP/"[: len(raw)]:
+        return found, False
     try:
-        http.receive_data(raw)
+        if raw:  # none would say that the other end has closed
+            http.receive_data(raw)
         if ended:
             http.receive_data(b"")
         while True:
             event = http.next_event()
             if not isinstance(event, h11.Event):  # NEED_DATA, PAUSED
-                return found
+                return found, True
             found.append(event)
             if isinstance(event, (h11.EndOfMessage, h11.ConnectionClosed)):
-                return found
+                return found, True
     except h11.RemoteProtocolError:
-        return found
+        return found, False
 
 
 def parse_answer(raw: bytes) -> tuple[Answer | None, bytes]:
-    """The HTTP answer at the start of ``raw`` and its body so far; None if there is none."""
-    events = _events(raw, ended=True)
+    """The HTTP answer at the start of ``raw`` and its body so far; None if there is none.
+
+    What may be kept of it is short, and holds nothing that looks like a token.
+    """
+    events, _ = _events(raw, ended=True)
     heads = [event for event in events if isinstance(event, h11.Response)]
     if not heads:
         return None, b""
@@ -177,12 +194,19 @@ def parse_answer(raw: bytes) -> tuple[Answer | None, bytes]:
 
 def make_answer(status: int, reason: str, headers: list[tuple[str, str]], body: bytes) -> Answer:
     """An answer of which all parts are known; a gateway's words in it are understood."""
-    start = body[: KEPT_OF_BODY * 4].decode("utf-8", "replace")[:KEPT_OF_BODY]
-    return Answer(status, reason, "1.1", headers, start, parse_refusal(body))
+    start = without_tokens(body[:MAX_REFUSAL].decode("utf-8", "replace"))[:KEPT_OF_BODY]
+    kept = [
+        (name[:KEPT_OF_HEADER], without_tokens(value)[:KEPT_OF_HEADER])
+        for name, value in headers[:KEPT_HEADERS]
+    ]
+    reason = without_tokens(reason)[:KEPT_OF_HEADER]
+    return Answer(status, reason, "1.1", kept, start, parse_refusal(body))
 
 
 def parse_refusal(body: bytes) -> Refusal | None:
     """A gateway's refusal, if ``body`` is one."""
+    if len(body) > MAX_REFUSAL:
+        return None
     try:
         return msgspec.json.decode(body, type=Refusal)
     except (msgspec.MsgspecError, RecursionError):

@@ -8,19 +8,20 @@ import ssl
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, Protocol
 
 from wsdev import client, second_looks
 from wsdev.certificate import seen_certificate
 from wsdev.diagnosis.answer_rules import betraying_headers, describe, is_gateway
 from wsdev.diagnosis.diagnose import Remark, diagnose, remarks
-from wsdev.diagnosis.facts import Ending, Facts, Quality, TcpOutcome, TlsFacts, UpgradeFacts
+from wsdev.diagnosis.facts import Ending, Facts, Quality, TalkTrouble, TlsFacts, UpgradeFacts
 from wsdev.diagnosis.path_rules import DAY, attempt
+from wsdev.diagnosis.talk_rules import describe_quality
 from wsdev.diagnosis.verdict import Verdict
 from wsdev.errors import MistypedToken
 from wsdev.events import Opened, UpgradeFailed, UpgradeRefused
-from wsdev.http_look import Streams, Way, get, make_answer, over
+from wsdev.http_look import KEPT_FIRST_BYTES, Streams, Way, get, over, parse_answer
 from wsdev.layers import Layer
 from wsdev.limits import Limits
 from wsdev.probe_talk import Talk
@@ -29,7 +30,7 @@ from wsdev.reach import find_routes, look_up, open_socket, try_all
 from wsdev.sanitize import printable
 from wsdev.session import SessionPolicy
 from wsdev.target import Target
-from wsdev.token_format import parse_token
+from wsdev.token_format import parse_token, without_token, without_tokens
 
 LARGE: Final = 8 * 1024
 """Bytes of the large message: several TCP segments, and over the frame size that small ones use."""
@@ -92,7 +93,8 @@ async def visit(visit: Visit, watcher: Watcher) -> None:
     """Go in as a device, exchange messages and pings, and leave.
 
     What is found stands in ``visit``, also while it goes on, so that nothing is lost if it is
-    cancelled. Every step ends within the target's patience.
+    cancelled. Every wait ends within the target's patience; a second look after a failure takes 3 s
+    more at most.
     """
     await _Walk(visit, watcher).go()
 
@@ -169,8 +171,8 @@ class _Walk:
             tell("; ".join(ways) or "none")
         async with self._step(Layer.TCP, f"connecting to {found}") as tell:
             sock = await try_all(name, patience)
-            if any(one.outcome is TcpOutcome.REFUSED for one in name.addresses) and sock is None:
-                await second_looks.who_else_listens(self._facts, patience)
+            if sock is None:
+                await second_looks.look_at_failures(self._facts, patience)
             tell("; ".join(map(attempt, name.addresses)))
         assert sock is not None
         return sock
@@ -214,7 +216,12 @@ class _Walk:
             tls.verified = self._tls.verify_mode is not ssl.CERT_NONE
             tls.certificate = seen_certificate(connection)
             return streams
-        self._facts.second.plain_answer = await second_looks.what_is_plain(way)
+        looks = self._facts.second
+        plain = looks.plain_answer = await second_looks.what_is_plain(way)
+        if plain.answer is None and not plain.first_bytes:
+            if tls.ended is not Ending.SILENCE:
+                tls.asks_certificate = await second_looks.asks_for_certificate(way)
+            looks.speaks_mqtt = await second_looks.speaks_mqtt(replace(way, tls=None))
         return None
 
     # HTTP and the token
@@ -232,7 +239,9 @@ class _Walk:
             await self._look_again(way)
             answer = look.facts.answer
             if answer is not None:
-                kind = "a wsdev gateway" if is_gateway(look.facts) else "not a gateway's answer"
+                kind = (
+                    "a wsdev gateway" if is_gateway(look.facts) else "answers, but not as a gateway"
+                )
                 betrayed = betraying_headers(answer)
                 tell(f"{kind}: {describe(answer)}" + (f" ({betrayed})" if betrayed else ""))
 
@@ -240,11 +249,17 @@ class _Walk:
         """After a strange answer, or none, on a plain port: what speaks there?"""
         asked, looks = self._facts.health, self._facts.second
         assert asked is not None
-        no_http = asked.answer is None
-        if way.tls is None and (no_http or (asked.answer and asked.answer.status == 400)):
+        tls = self._facts.tls_seen
+        if tls is not None:
+            if asked.ended in (Ending.CLOSED, Ending.RESET) and not tls.reason:
+                tls.asks_certificate = await second_looks.asks_for_certificate(way)
+            return
+        if asked.answer is None and not asked.first_bytes:
+            looks.speaks_mqtt, looks.speaks_tls = await asyncio.gather(
+                second_looks.speaks_mqtt(way), second_looks.speaks_tls(way)
+            )
+        elif asked.answer is None or asked.answer.status == 400:
             looks.speaks_tls = await second_looks.speaks_tls(way)
-        if no_http and not asked.first_bytes and not looks.speaks_tls:
-            looks.speaks_mqtt = await second_looks.speaks_mqtt(way)
 
     async def _get_token(self, way: Way) -> None:
         facts = self._facts.token
@@ -287,10 +302,12 @@ class _Walk:
                 except OSError as exc:
                     late = isinstance(exc, TimeoutError)
                     upgrade.ended = Ending.SILENCE if late else Ending.RESET
+                if connection is not None and not upgrade.accepted:
+                    _read_answer(connection.session.heard, self._token, upgrade)
                 if upgrade.accepted:
                     tell(f"101, let in at {self._address.websocket_url(path.rpartition('/')[2])}")
             assert connection is not None
-            await self._converse(connection)
+            await self._converse(connection, way)
         except _Broken:
             if connection is not None:
                 connection.abort()
@@ -312,34 +329,54 @@ class _Walk:
             tls=self._tls,
         )
 
-    async def _converse(self, connection: client.DeviceConnection) -> None:
-        talk = Talk(connection, self._target, self._visit.quality)
+    async def _converse(self, connection: client.DeviceConnection, way: Way) -> None:
+        talk = Talk(connection, self._target, self._visit.quality, self._token)
         self._facts.talk = talk.facts
         count = self._visit.messages
         async with self._step(Layer.HELLO, "saying hello") as tell:
             await talk.hello()
+            await self._look_at_health(way, talk)
             tell(f"welcome as {talk.facts.device}, session {talk.facts.session}")
         async with self._step(Layer.MESSAGE, f"sending {count} messages") as tell:
             size = await talk.send_picture()
             await talk.send(count)
             await talk.send_large(self._visit.large)
+            await self._look_at_health(way, talk)
             tell(talk.told(count, size))
         async with self._step(Layer.KEEPALIVE, f"sending {count} pings") as tell:
             await talk.ping(count)
             tell(f"{count} pings, {count - talk.lost_pings} answered")
-        verdict = diagnose(self._facts)
-        assert verdict is None
-        talk.facts.lasted = talk.lasted()
+        talk.finish()
+        if self._visit.quality.wanted:
+            async with self._step(Layer.QUALITY, "judging the round trips") as tell:
+                talk.facts.judged = True
+                tell(describe_quality(talk.facts))
+
+    async def _look_at_health(self, way: Way, talk: Talk) -> None:
+        """After an answer that stayed out: does the gateway say why?"""
+        if talk.facts.trouble is TalkTrouble.UNANSWERED:
+            self._facts.second.health = await second_looks.how_is_health(way)
 
 
 async def _hear_answer(connection: client.DeviceConnection, upgrade: UpgradeFacts) -> None:
-    """Whether the device is let in; what is told instead."""
+    """Whether the device is let in, or how it ended."""
     event = await connection.next_event()
     if isinstance(event, Opened):
         upgrade.accepted = True
     elif isinstance(event, UpgradeRefused):
-        upgrade.answer = make_answer(event.status, "", event.headers, event.body)
+        upgrade.broken = f"HTTP {event.status}, in a form that is not valid"
     elif isinstance(event, UpgradeFailed) and connection.session.bytes_received:
         upgrade.broken = event.cause
     else:
         upgrade.ended = Ending.CLOSED
+
+
+def _read_answer(heard: bytes, token: str | None, upgrade: UpgradeFacts) -> None:
+    """What came instead of the upgrade, also of an answer that never ended."""
+    text = without_token(heard.decode("latin-1"), token)
+    answer, _ = parse_answer(text.encode("latin-1"))
+    if answer is not None and answer.status != 101:
+        upgrade.answer, upgrade.broken = answer, ""
+    upgrade.broken = without_token(upgrade.broken, token)
+    if upgrade.answer is None:
+        upgrade.first_bytes = without_tokens(text)[:KEPT_FIRST_BYTES]

@@ -13,6 +13,7 @@ from wsdev.codes import CloseCode
 from wsdev.diagnosis.facts import Quality, TalkFacts, TalkTrouble
 from wsdev.events import (
     BadMessageReceived,
+    BinaryReceived,
     Closed,
     ClosedBy,
     Event,
@@ -20,13 +21,20 @@ from wsdev.events import (
     PongReceived,
     TimeUp,
 )
-from wsdev.protocol import ESP32CAM, Ack, ConnectionAck, ErrorMessage
+from wsdev.protocol import ESP32CAM, Ack, ConnectionAck, ErrorMessage, Unknown
 from wsdev.sanitize import printable
 from wsdev.simulator import VirtualDevice
 from wsdev.target import Target
+from wsdev.token_format import without_token, without_tokens
 
 IN_VAIN_AT_MOST: Final = 3
 """Answers that may stay out in a row where losses are allowed; then the link counts as dead."""
+
+KEPT: Final = 200
+"""Bytes of a strange message that are shown."""
+
+_GIVEN_UP: Final = (CloseCode.NO_SIGN_OF_LIFE, CloseCode.TOO_SLOW)
+"""With these our own session ends: the other end neither speaks nor reads."""
 
 
 class Talk:
@@ -34,10 +42,21 @@ class Talk:
 
     Every method ends within the target's patience for each answer; trouble stands in ``facts``.
     After trouble the methods do nothing.
+
+    Args:
+        secret: The token in use, which is in no fact, even if the other end says it.
     """
 
-    def __init__(self, connection: DeviceConnection, target: Target, quality: Quality) -> None:
+    def __init__(
+        self,
+        connection: DeviceConnection,
+        target: Target,
+        quality: Quality,
+        secret: str | None = None,
+    ) -> None:
         self.facts = TalkFacts()
+        self._secret = secret
+        self._said_instead = ""
         self.lost_pings = 0
         self._connection = connection
         self._target = target
@@ -47,9 +66,12 @@ class Talk:
         self._in_vain = 0
         self._device = VirtualDevice(target.device_class, target.name, random.random, self._started)
 
-    def lasted(self) -> float:
-        """Seconds since the upgrade."""
-        return self._loop.time() - self._started
+    def finish(self) -> None:
+        """Nothing more is said: note how long it took, and how much it was."""
+        session = self._connection.session
+        self.facts.lasted = self._loop.time() - self._started
+        self.facts.bytes_sent = session.bytes_sent
+        self.facts.bytes_received = session.bytes_received
 
     async def hello(self) -> None:
         """Say who it is, and hear the welcome."""
@@ -66,7 +88,7 @@ class Talk:
         if not await self._hear(wanted, "answer to the hello"):
             return
         told = welcome[0]
-        self.facts.device, self.facts.session = printable(told.device), printable(told.session)
+        self.facts.device, self.facts.session = self._kept(told.device), self._kept(told.session)
         self.facts.ping_interval = told.ping_interval
         self.facts.server_time, self.facts.asked_at = told.server_time, time.time()
 
@@ -154,38 +176,54 @@ class Talk:
             self.facts.lost += 1
             allowed = self._quality.max_loss is not None and self.facts.doing in ("message", "ping")
             if not allowed or self._in_vain >= IN_VAIN_AT_MOST:
-                self._trouble(TalkTrouble.UNANSWERED, f"no {what} within {patience:g} s")
+                self._give_up(f"no {what} within {patience:g} s")
         return False
+
+    def _give_up(self, detail: str) -> None:
+        if self.facts.doing == "hello" and self._said_instead:
+            detail = f"{detail}; it says instead: {self._said_instead}"
+            self._trouble(TalkTrouble.WORDS, detail)
+        else:
+            self._trouble(TalkTrouble.UNANSWERED, detail)
 
     def _note_trouble(self, event: Event) -> None:
         if isinstance(event, Closed):
             self._note_end(event)
         elif isinstance(event, BadMessageReceived):
-            self._trouble(TalkTrouble.WORDS, event.error.cause)
+            said = event.text[:KEPT].decode("utf-8", "replace")
+            self._trouble(TalkTrouble.WORDS, f"{event.error.cause}; it says: {said}")
         elif isinstance(event, MessageReceived) and isinstance(event.message, ErrorMessage):
             told = event.message
-            self.facts.error_code, self.facts.hint = told.code, told.hint
+            self.facts.error_code, self.facts.hint = self._kept(told.code), self._kept(told.hint)
             self._trouble(TalkTrouble.ERROR, f"it says {told.code}: {told.message}")
+        elif isinstance(event, MessageReceived) and isinstance(event.message, Unknown):
+            self._said_instead = self._said_instead or event.text[:KEPT].decode("utf-8", "replace")
+        elif isinstance(event, BinaryReceived):
+            self._said_instead = self._said_instead or f"{len(event.data):,} bytes of binary"
         elif isinstance(event, TimeUp):
             self._trouble(TalkTrouble.CUT, "the connection ended")
 
     def _note_end(self, closed: Closed) -> None:
-        self.facts.close_code = closed.code
         reason = f"it gives the reason: {closed.reason}" if closed.reason else ""
-        if closed.by is ClosedBy.HERE and closed.code != CloseCode.NO_SIGN_OF_LIFE:
+        if closed.by is ClosedBy.HERE and closed.code in _GIVEN_UP:
+            self._trouble(TalkTrouble.UNANSWERED, f"given up here: {closed.reason}")
+        elif closed.by is ClosedBy.HERE:
             self._trouble(TalkTrouble.WORDS, f"its frames break RFC 6455: {closed.reason}")
         elif closed.by is ClosedBy.PATH or closed.code == CloseCode.ABNORMAL:
             self._trouble(TalkTrouble.CUT, "the connection ended without a close frame")
         else:
+            self.facts.close_code = closed.code
             self._trouble(TalkTrouble.CLOSED, reason)
 
     def _trouble(self, kind: TalkTrouble, detail: str) -> None:
-        session, now = self._connection.session, self._loop.time()
-        facts = self.facts
-        facts.trouble, facts.detail = kind, detail
-        facts.lasted = now - self._started
-        facts.silent_for = now - max(session.last_received, self._last_sent)
-        facts.bytes_sent, facts.bytes_received = session.bytes_sent, session.bytes_received
+        heard = self._connection.session.last_received
+        self.facts.trouble, self.facts.detail = kind, self._kept(detail)
+        self.facts.silent_for = self._loop.time() - max(heard, self._last_sent)
+        self.finish()
+
+    def _kept(self, text: str) -> str:
+        """Text of the other end as it may stand in the facts."""
+        return printable(without_tokens(without_token(text, self._secret)))
 
     def _flush_time(self) -> float:
         self._last_sent = self._loop.time()

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
-from wsdev.host_facts import FileLimits, Listening
+from wsdev.findings.facts import FileLimits, Listening
 
 PROC: Final = Path("/proc")
 

@@ -20,6 +20,7 @@ async def resolve(host: str, port: int, patience: float) -> list[AddressInfo]:
 
     Raises:
         socket.gaierror: the name has no address, or no server answered the system.
+        OSError: the system cannot ask: no file descriptors, for one.
         UnicodeError: not a name (IDNA).
         TimeoutError: no answer within ``patience`` seconds.
     """
@@ -34,7 +35,7 @@ async def resolve(host: str, port: int, patience: float) -> list[AddressInfo]:
         else:
             found.set_result(answer or [])
 
-    def look_up() -> None:
+    def ask() -> None:
         answer: list[AddressInfo] | None = None
         error: BaseException | None = None
         try:
@@ -46,6 +47,21 @@ async def resolve(host: str, port: int, patience: float) -> list[AddressInfo]:
         except RuntimeError:
             return  # nobody waits any more: the loop is closed
 
-    threading.Thread(target=look_up, name="wsdev-resolver", daemon=True).start()
+    threading.Thread(target=ask, name="wsdev-resolver", daemon=True).start()
     async with asyncio.timeout(patience):
         return await found
+
+
+def socket_address(ip: str, port: int) -> tuple[Any, ...]:
+    """What ``connect`` takes; the scope of a link-local address (``fe80::1%eth0``) as a number.
+
+    A scope that is no interface of this host becomes 0: none.
+    """
+    plain, mark, scope = ip.partition("%")
+    if not mark:
+        return (ip, port)
+    try:
+        index = int(scope) if scope.isdigit() else socket.if_nametoindex(scope)
+    except OSError:
+        index = 0
+    return (plain, port, 0, index)

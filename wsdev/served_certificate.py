@@ -8,7 +8,7 @@ import ssl
 from collections.abc import Sequence
 from pathlib import Path
 
-from wsdev.host_facts import CertificateFacts
+from wsdev.findings.facts import CertificateFacts
 from wsdev.small_files import read_small_file
 
 

@@ -118,6 +118,16 @@ def without_tokens(text: str) -> str:
     return _LOOKS_LIKE_ONE.sub(f"{PREFIX}…", text) if PREFIX in text else text
 
 
+def without_token(text: str, token: str | None) -> str:
+    """``text`` with ``token`` itself blotted out, whatever its form, and its length kept.
+
+    One of under 8 characters is no secret, and may stand in any text.
+    """
+    if token is None or len(token) < 8:
+        return text
+    return text.replace(token, "*" * len(token))
+
+
 def fingerprint(text: str) -> bytes:
     """SHA-256 of a token, the only form in which a book keeps a device token.
 

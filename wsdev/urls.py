@@ -39,9 +39,16 @@ class GatewayAddress:
 
     @property
     def host_header(self) -> str:
-        """What stands in ``Host``: without a port that is the scheme's own (RFC 9110, 7.2)."""
-        standard = self.port == _STANDARD_PORTS[self.tls]
-        return self.authority.rpartition(":")[0] if standard else self.authority
+        """What stands in ``Host``: without a port that is the scheme's own (RFC 9110, 7.2), and
+        without the interface of a link-local address, which means nothing there (RFC 6874)."""
+        plain = self.host.partition("%")[0]
+        host = f"[{plain}]" if ":" in plain else plain
+        return host if self.port == _STANDARD_PORTS[self.tls] else f"{host}:{self.port}"
+
+    @property
+    def server_name(self) -> str:
+        """What a certificate has to be for: without the root's dot (RFC 6066 section 3)."""
+        return self.host.partition("%")[0].rstrip(".")
 
     def websocket_url(self, device_class: str) -> str:
         """Where a device of that class connects."""
@@ -87,7 +94,12 @@ def parse_gateway_address(text: str) -> GatewayAddress:
     if port == 0:
         raise UsageError("--url has port 0", _FORMS)
     path, device_class = _without_endpoint(parts.path)
-    return GatewayAddress(host, port, tls, path, device_class)
+    return GatewayAddress(_with_plain_zone(host), port, tls, path, device_class)
+
+
+def _with_plain_zone(host: str) -> str:
+    """``fe80::1%wlan0`` for ``fe80::1%25wlan0``, its form in a URL (RFC 6874)."""
+    return host.replace("%25", "%", 1) if ":" in host else host
 
 
 def _is_bare_ipv6(text: str) -> bool:

@@ -49,7 +49,8 @@ def trusting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GatewayProces
 
 
 CANONICAL = {
-    *("Allow", "Cache-Control", "Connection", "Content-Length", "Content-Type", "Retry-After"),
+    *("Allow", "Cache-Control", "Connection", "Content-Length", "Content-Type", "Date"),
+    *("Retry-After",),
     *("Sec-WebSocket-Version", "Upgrade", "WWW-Authenticate", "X-Content-Type-Options"),
 }
 

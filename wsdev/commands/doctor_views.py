@@ -18,10 +18,10 @@ from rich.text import Text
 
 from wsdev.doctor import Question, examine
 from wsdev.errors import ExitCode
-from wsdev.finding_kinds import Grade
-from wsdev.findings import Finding
-from wsdev.host_facts import HostFacts
-from wsdev.host_findings import Diagnosis, WayIn, diagnose
+from wsdev.findings.facts import HostFacts
+from wsdev.findings.finding import Finding
+from wsdev.findings.host import Diagnosis, WayIn, diagnose
+from wsdev.findings.kinds import Grade
 from wsdev.sanitize import printable
 from wsdev.settings import default_state_folder, load
 

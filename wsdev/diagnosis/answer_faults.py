@@ -95,14 +95,16 @@ ANSWER_FAULTS: Final = keyed([
     _http(
         "proxy_unavailable",
         "the proxy has no server to send this to now",
-        "its health check finds the gateway down, or it is at its own limit",
-        "look at the proxy's status and log; start wsdev serve",
+        "HAProxy and Apache say so when the gateway is down, nginx when limit_req or limit_conn"
+        " holds the request back",
+        "start wsdev serve; look at the proxy's status and log",
     ),
     _http(
         "origin_unreachable",
-        "the CDN answers, but does not reach the server behind it",
-        "the origin is down, refuses the CDN, or has a certificate that the CDN does not accept",
-        "look at the number shown in the CDN's documentation; open the origin to the CDN",
+        "the CDN or tunnel answers, but does not reach the server behind it",
+        "the origin is down, refuses the CDN, or has a certificate that it does not accept; or the"
+        " tunnel's other end is not running",
+        "look at the number shown in its documentation; start the tunnel, open the origin to it",
     ),
     _http(
         "server_error",
@@ -137,7 +139,8 @@ ANSWER_FAULTS: Final = keyed([
     _http(
         "proxy_rate_limit",
         "a proxy in front says: too many requests",
-        "a limit on requests for each address (limit_req in nginx)",
+        "a limit on requests for each address (limit_req_status 429 in nginx, deny_status 429 in"
+        " HAProxy)",
         "wait, then come back more slowly; raise the limit for /ws/",
     ),
     _upgrade(
@@ -146,7 +149,7 @@ ANSWER_FAULTS: Final = keyed([
         "Upgrade and Connection are headers for one hop (RFC 9110 section 7.8), so a proxy drops"
         " them unless told otherwise",
         "in nginx: proxy_http_version 1.1; proxy_set_header Upgrade $http_upgrade;"
-        ' proxy_set_header Connection "upgrade";',
+        ' proxy_set_header Connection "upgrade"; in Apache: ProxyPass … upgrade=websocket',
     ),
     _upgrade(
         "upgrade_http_1_0",

@@ -15,7 +15,15 @@ from wsdev.diagnosis.answer_rules import (
     upgrade_verdict,
 )
 from wsdev.diagnosis.facts import Facts, TcpOutcome
-from wsdev.diagnosis.path_rules import DAY, attempt, day, name_verdict, tcp_verdict, tls_verdict
+from wsdev.diagnosis.path_rules import (
+    DAY,
+    attempt,
+    day,
+    name_verdict,
+    spoke_tls,
+    tcp_verdict,
+    tls_verdict,
+)
 from wsdev.diagnosis.talk_rules import quality_verdict, talk_verdict
 from wsdev.diagnosis.verdict import Verdict, verdict
 from wsdev.sanitize import printable
@@ -36,14 +44,18 @@ def diagnose(facts: Facts) -> Verdict | None:
     if found is None and facts.upgrade is not None:
         found = upgrade_verdict(facts, facts.upgrade)
     if found is None and facts.talk is not None:
-        found = talk_verdict(facts.talk) or quality_verdict(facts.talk, facts.quality)
+        found = talk_verdict(facts.talk, facts.second.health) or quality_verdict(
+            facts.talk, facts.quality
+        )
     return found
 
 
 def _tls(facts: Facts) -> Verdict | None:
     found = tls_verdict(facts)
-    plain = facts.second.plain_answer
-    if found is not None and plain is not None and plain.answer is None and plain.first_bytes:
+    tls, plain = facts.tls_seen, facts.second.plain_answer
+    if found is None or tls is None or plain is None or plain.answer is not None:
+        return found
+    if not spoke_tls(tls) and (plain.first_bytes or facts.second.speaks_mqtt):
         # Not TLS, and not a gateway without TLS either: what it is tells more.
         return silence_verdict(facts, plain)
     return found
@@ -64,7 +76,7 @@ def _token(facts: Facts) -> Verdict | None:
     if asked.answer is None:
         return silence_verdict(facts, asked)
     if asked.answer.refusal is not None:
-        return refusal_verdict(asked.answer, f"GET {asked.path}")
+        return refusal_verdict(asked.answer, asked.path)
     if facts.token.offered:
         offered = f"it offers: {', '.join(facts.token.offered)}"
         return verdict("token_not_offered", offered)

@@ -15,7 +15,9 @@ class NameTrouble(enum.StrEnum):
 
     MALFORMED = "malformed"
     UNKNOWN = "unknown"
+    WITHOUT_ADDRESS = "without_address"  # the name is there, for mail or text only
     UNANSWERED = "unanswered"
+    NOT_ASKED = "not_asked"  # this host's own fault
 
 
 class TcpOutcome(enum.StrEnum):
@@ -26,6 +28,7 @@ class TcpOutcome(enum.StrEnum):
     UNANSWERED = "unanswered"
     REJECTED = "rejected"  # ICMP: host unreachable, administratively prohibited
     UNREACHABLE = "unreachable"  # no route from here
+    TURNED_BACK = "turned_back"  # ICMP: network unreachable, from a router
     FAILED = "failed"  # this host's own fault
 
 
@@ -44,6 +47,7 @@ class AddressFacts(msgspec.Struct):
     Attributes:
         source: The address from which this host reaches it; None if it has no route.
         outcome: None if it was not tried.
+        rejected_again: Whether a second try was rejected soon; None if there was none.
         system_says: The system's own words for a failure.
     """
 
@@ -53,6 +57,7 @@ class AddressFacts(msgspec.Struct):
     outcome: TcpOutcome | None = None
     seconds: float | None = None
     system_says: str = ""
+    rejected_again: bool | None = None
 
     @property
     def family(self) -> str:
@@ -60,10 +65,24 @@ class AddressFacts(msgspec.Struct):
         return "IPv6" if ":" in self.ip else "IPv4"
 
 
+class DnsServer(msgspec.Struct):
+    """A DNS server of this host, asked directly.
+
+    Attributes:
+        says: The response code: ``SERVFAIL``; empty without a reply.
+        trouble: Why there is no reply.
+    """
+
+    ip: str
+    says: str = ""
+    trouble: str = ""
+
+
 class NameFacts(msgspec.Struct):
     """What the host part of the URL turned out to mean.
 
     Attributes:
+        servers: The DNS servers; None if they were not asked directly.
         routed_families: The families with a way out of this host: ``IPv4``, ``IPv6``.
     """
 
@@ -73,6 +92,7 @@ class NameFacts(msgspec.Struct):
     trouble: NameTrouble | None = None
     system_says: str = ""
     seconds: float | None = None
+    servers: list[DnsServer] | None = None
 
 
 class Certificate(msgspec.Struct):
@@ -93,6 +113,7 @@ class Certificate(msgspec.Struct):
     self_signed: bool
     tells_issuer: bool
     chain_length: int | None = None
+    issuer_organisation: str = ""
 
 
 class TlsFacts(msgspec.Struct):
@@ -102,6 +123,8 @@ class TlsFacts(msgspec.Struct):
         version: As agreed: ``TLSv1.3``; None if the handshake failed.
         verify_code: OpenSSL's X509_V_ERR_… number, if the certificate was not accepted.
         reason: OpenSSL's word for another failure: ``WRONG_VERSION_NUMBER``.
+        asks_certificate: Whether the server asks the device for one; known after a failure only.
+        issuer_akin: Whether an issuer of the same organisation is among those given by --cacert.
         server_time: What an HTTP server behind it gives as its time, where asked (Unix seconds).
         asked_at: Our own time then.
     """
@@ -115,6 +138,8 @@ class TlsFacts(msgspec.Struct):
     reason: str = ""
     ended: Ending | None = None
     own_issuers: bool = False  # --cacert was given
+    issuer_akin: bool = False
+    asks_certificate: bool | None = None
     server_time: float | None = None
     asked_at: float | None = None
 
@@ -153,7 +178,7 @@ class HttpFacts(msgspec.Struct):
     """A request for ``path`` and what came back: an answer, or how it ended without one.
 
     Attributes:
-        first_bytes: One character for each byte (Latin-1).
+        first_bytes: Of what is no HTTP answer, one character for each byte (Latin-1).
     """
 
     path: str
@@ -172,6 +197,7 @@ class SecondLooks(msgspec.Struct):
         speaks_tls: A TLS handshake works on a port that was asked in plain.
         speaks_mqtt: An MQTT CONNECT is answered with a CONNACK.
         plain_answer: What a plain request on a port gives that was asked with TLS.
+        health: What ``/healthz`` says once an answer to the device has stayed out.
     """
 
     default_port: bool | None = None
@@ -179,6 +205,7 @@ class SecondLooks(msgspec.Struct):
     speaks_tls: bool | None = None
     speaks_mqtt: bool | None = None
     plain_answer: HttpFacts | None = None
+    health: HttpFacts | None = None
 
 
 class TokenFacts(msgspec.Struct):
@@ -198,7 +225,12 @@ class TokenFacts(msgspec.Struct):
 
 
 class UpgradeFacts(msgspec.Struct):
-    """The request for a WebSocket."""
+    """The request for a WebSocket, and what came instead of one.
+
+    Attributes:
+        broken: How what came breaks RFC 6455.
+        first_bytes: Of what is no HTTP answer, one character for each byte (Latin-1).
+    """
 
     path: str
     sent_token: bool
@@ -206,6 +238,7 @@ class UpgradeFacts(msgspec.Struct):
     answer: Answer | None = None
     broken: str = ""
     ended: Ending | None = None
+    first_bytes: str = ""
 
 
 class TalkTrouble(enum.StrEnum):
@@ -228,6 +261,7 @@ class TalkFacts(msgspec.Struct):
         server_time, asked_at: The gateway's clock and ours at the welcome, Unix seconds.
         round_trips: Of messages and pings.
         lost: Messages and pings without an answer.
+        judged: All was said that was wanted, so the quality can be judged.
     """
 
     doing: str = ""
@@ -249,6 +283,7 @@ class TalkFacts(msgspec.Struct):
     asked_at: float | None = None
     round_trips: list[float] = []
     lost: int = 0
+    judged: bool = False
 
 
 class Quality(msgspec.Struct):
@@ -256,6 +291,11 @@ class Quality(msgspec.Struct):
 
     max_rtt: float | None = None
     max_loss: float | None = None
+
+    @property
+    def wanted(self) -> bool:
+        """Whether anything was asked for."""
+        return self.max_rtt is not None or self.max_loss is not None
 
 
 class Facts(msgspec.Struct):

@@ -34,7 +34,8 @@ PATH_FAULTS: Final = keyed([
     _name(
         "name_malformed",
         "the host is not a name that can be looked up",
-        "a typing error: an empty part, a part over 63 characters, or characters no name has",
+        "a typing error: an empty part, a part over 63 characters, or a number over 255 in an"
+        " address",
         "write the host's name or IP address, as in ws://192.0.2.2:3000",
     ),
     _name(
@@ -44,10 +45,28 @@ PATH_FAULTS: Final = keyed([
         "check the spelling; use the host's IP address (wsdev serve prints it at its start)",
     ),
     _name(
+        "name_without_address",
+        "the name is known, but has no address",
+        "it has other records only, for mail or text, or is the domain without the host's part",
+        "check the spelling; give it an address record (A for IPv4), or use the host's IP address",
+    ),
+    _name(
         "name_unanswered",
         "no DNS server answers",
         "no network, a wrong DNS server in the settings, or a firewall that drops DNS",
         "check the network and its DNS settings, or use the host's IP address",
+    ),
+    _name(
+        "name_server_fails",
+        "the DNS server answers, but does not look the name up",
+        "it reaches no other server itself, does not serve this network, or DNSSEC fails",
+        "use another DNS server, or the host's IP address; look at the router that runs it",
+    ),
+    _name(
+        "no_name_server",
+        "this host has no DNS server to ask",
+        "the network is not up, or DHCP gave no DNS server: /etc/resolv.conf names none",
+        "join the network; set a DNS server; or use the host's IP address",
     ),
     _route(
         "no_route",
@@ -60,6 +79,18 @@ PATH_FAULTS: Final = keyed([
         "the name gives only addresses of a family that cannot be reached from here",
         "the name has only an IPv6 address and this network has no IPv6, or the other way round",
         "use an address of the other family, or give the name one (A record for IPv4)",
+    ),
+    _route(
+        "router_no_route",
+        "a router on the way says that it has no route to the address",
+        "the router is offline itself, or the address is on a network that it does not know",
+        "look at the router's own connection; check the address",
+    ),
+    _route(
+        "scope_missing",
+        "a link-local address (fe80::) means nothing without the interface it is on",
+        "each interface has its own fe80:: network, so the system cannot know which is meant",
+        "add the interface to the address: ws://[fe80::1%wlan0]:3000",
     ),
     _refused(
         "refused",
@@ -75,6 +106,12 @@ PATH_FAULTS: Final = keyed([
         f"add :{DEFAULT_PORT} to the address",
     ),
     _refused(
+        "wildcard_address",
+        "0.0.0.0 and [::] are where a server listens, not an address to connect to",
+        "it was copied from the server's settings; here it means this very device",
+        "use the host's own address (wsdev serve prints it at its start)",
+    ),
+    _refused(
         "loopback_only",
         "the server listens on loopback only, so no other host reaches it",
         "it was started with --host 127.0.0.1, or with WSDEV_HOST set so",
@@ -82,9 +119,9 @@ PATH_FAULTS: Final = keyed([
     ),
     _refused(
         "loopback_family",
-        "the server listens on the other loopback address",
-        "localhost can mean ::1 or 127.0.0.1, and the server listens on one of them only",
-        "write 127.0.0.1 or [::1] instead, or let the server listen on both",
+        "the server listens on another loopback address only",
+        "localhost can mean ::1 or 127.0.0.1, and the host's own name 127.0.1.1 (Debian)",
+        "use the address shown, or let the server listen on all",
     ),
     _unanswered(
         "unanswered",
@@ -178,6 +215,12 @@ PATH_FAULTS: Final = keyed([
         "update it, or turn on TLS 1.2 and 1.3 there",
     ),
     _tls(
+        "tls_name_unknown",
+        "the TLS server has no site of this name",
+        "the IP address was given instead of the name, or the proxy lacks the site",
+        "use the name that the proxy knows; add this one to the proxy's sites",
+    ),
+    _tls(
         "tls_client_certificate",
         "the server wants a certificate from the device",
         "a proxy in front asks for client certificates (mutual TLS), which wsdev does not use",
@@ -186,8 +229,9 @@ PATH_FAULTS: Final = keyed([
     _tls(
         "tls_unanswered",
         "the port takes connections, but does not answer the TLS handshake",
-        "a service without TLS that waits, a middlebox that inspects TLS, or an overloaded server",
-        "check the port; try ws:// or http:// there",
+        "a service without TLS that waits, a path that drops large packets (VPN, DSL), or an"
+        " overloaded server",
+        "check the port; try ws:// there; try a smaller MTU here (ip link set … mtu 1280)",
     ),
     _tls(
         "tls_cut",

@@ -18,21 +18,36 @@ from wsdev.diagnosis.facts import (
     TlsFacts,
 )
 from wsdev.diagnosis.verdict import Verdict, verdict
+from wsdev.layers import Layer
+from wsdev.protocol import DEFAULT_PORT
 
-NEIGHBOUR_PATIENCE: Final = 0.9
-"""Seconds: an unreachable host after less was told by a router's or firewall's ICMP; after more,
-nobody on this network has the address (Linux asks three times, a second apart:
-net.ipv4.neigh.*.mcast_solicit and retrans_time_ms)."""
+_DEFAULT_PORT_ANSWERS: Final = f"port {DEFAULT_PORT} of the same host takes connections"
+
+_ITSELF: Final = "a loopback address means this very device, so the gateway has to run on it"
+_START_HERE: Final = "start wsdev serve here, or give the gateway's own address"
+
+TOLD_AT_ONCE: Final = 0.9
+NEIGHBOUR_PATIENCE: Final = 2.5
+"""Seconds: an unreachable host after less than the first was told by a router's or firewall's ICMP.
+After more it may be that the first ICMP was lost and the second SYN, a second later, got another;
+or nobody on this network has the address (Linux asks three times, a second apart:
+net.ipv4.neigh.*.mcast_solicit and retrans_time_ms). A second try tells them apart: it is rejected
+within the latter if somebody says no."""
 
 EARLIEST_CLOCK: Final = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC).timestamp()
 """A clock before this wsdev was written is wrong."""
 
 DAY: Final = 86400.0
 
+CLOCKS_APART: Final = 1800.0
+"""Seconds from which on two clocks differ for a reason: the smallest step between time zones."""
+
 _NAME_CODES: Final = {
     NameTrouble.MALFORMED: "name_malformed",
     NameTrouble.UNKNOWN: "name_unknown",
+    NameTrouble.WITHOUT_ADDRESS: "name_without_address",
     NameTrouble.UNANSWERED: "name_unanswered",
+    NameTrouble.NOT_ASKED: "no_socket",
 }
 
 # OpenSSL's X509_V_ERR_… (include/openssl/x509_vfy.h).
@@ -46,26 +61,58 @@ _NOT_TLS: Final = frozenset({
     "WRONG_VERSION_NUMBER", "HTTP_REQUEST", "HTTPS_PROXY_REQUEST", "PACKET_LENGTH_TOO_LONG",
     "RECORD_LAYER_FAILURE", "UNKNOWN_PROTOCOL", "UNEXPECTED_MESSAGE", "BAD_RECORD_TYPE",
 })  # fmt: skip
-_OLD_TLS: Final = frozenset({
-    "UNSUPPORTED_PROTOCOL", "TLSV1_ALERT_PROTOCOL_VERSION", "VERSION_TOO_LOW", "WRONG_SSL_VERSION",
-})  # fmt: skip
+_BY_REASON: Final = {
+    "UNSUPPORTED_PROTOCOL": "tls_too_old",
+    "TLSV1_ALERT_PROTOCOL_VERSION": "tls_too_old",
+    "VERSION_TOO_LOW": "tls_too_old",
+    "WRONG_SSL_VERSION": "tls_too_old",
+    "TLSV1_UNRECOGNIZED_NAME": "tls_name_unknown",
+    "UNRECOGNIZED_NAME": "tls_name_unknown",
+}
 _WANTS_CERTIFICATE: Final = frozenset({
     "TLSV13_ALERT_CERTIFICATE_REQUIRED", "SSLV3_ALERT_BAD_CERTIFICATE"
 })  # fmt: skip
+
+_ISSUERS_DATES: Final = "the server's own certificate is valid now: one of its issuers' is not"
+_MEND_CHAIN: Final = "let the server send a chain without it; update ca-certificates on this host"
+
+_NGINX_WANTS_CERTIFICATE: Final = "No required SSL certificate was sent"
+"""In the page with which nginx answers over TLS (ngx_http_special_response.c)."""
 
 
 def name_verdict(name: NameFacts) -> Verdict | None:
     """What is wrong with the name, if anything is."""
     if name.trouble is None:
         return None
-    hint = ""
-    if name.host.endswith(".local") and name.trouble is NameTrouble.UNKNOWN:
-        hint = "a .local name needs mDNS (avahi-daemon, libnss-mdns) on this host"
-    return verdict(
-        _NAME_CODES[name.trouble],
-        f"looking up {name.host!r}: {name.system_says}",
-        hint,
-    )
+    seen = [f"looking up {name.host!r}: {name.system_says}"]
+    if name.trouble is NameTrouble.UNANSWERED:
+        return _dns_verdict(name, seen)
+    if name.trouble is NameTrouble.UNKNOWN:
+        return _unknown(name.host, seen)
+    layer = Layer.NAME if name.trouble is NameTrouble.NOT_ASKED else None
+    return verdict(_NAME_CODES[name.trouble], *seen, layer=layer)
+
+
+def _unknown(host: str, seen: list[str]) -> Verdict:
+    address, mark, interface = host.partition("%")
+    if mark and ":" in address:
+        seen.append(f"no interface of this host is called {interface}")
+        return verdict("name_unknown", *seen, fix="use one of this host's interfaces: ip link")
+    if host.lower().rstrip(".").endswith(".local"):
+        seen.append("a .local name needs mDNS (avahi-daemon, libnss-mdns) on this host")
+    return verdict("name_unknown", *seen)
+
+
+def _dns_verdict(name: NameFacts, seen: list[str]) -> Verdict:
+    if name.servers is None:
+        return verdict("name_unanswered", *seen)
+    if not name.servers:
+        return verdict("no_name_server", *seen, "no DNS server is set in /etc/resolv.conf")
+    for server in name.servers:
+        said = f"answers {server.says}" if server.says else server.trouble
+        seen.append(f"DNS server {server.ip}: {said or 'a broken answer'}")
+    answered = any(server.says for server in name.servers)
+    return verdict("name_server_fails" if answered else "name_unanswered", *seen)
 
 
 def tcp_verdict(facts: Facts) -> Verdict | None:
@@ -76,17 +123,28 @@ def tcp_verdict(facts: Facts) -> Verdict | None:
     if any(address.outcome is None for address in name.addresses):
         return None  # not tried yet
     seen = [attempt(address) for address in name.addresses]
-    outcomes = {address.outcome: address for address in name.addresses}
+    outcomes = {address.outcome for address in name.addresses}
     if TcpOutcome.REFUSED in outcomes:
         return _refused(facts, seen)
     if TcpOutcome.REJECTED in outcomes:
-        took = outcomes[TcpOutcome.REJECTED].seconds or 0.0
-        return verdict("host_absent" if took >= NEIGHBOUR_PATIENCE else "rejected", *seen)
+        return verdict("rejected" if _was_told(name) else "host_absent", *seen)
     if TcpOutcome.UNANSWERED in outcomes:
-        return verdict("unanswered", *seen)
+        return _unanswered(facts, seen)
+    if TcpOutcome.TURNED_BACK in outcomes:
+        return verdict("router_no_route", *seen)
     if TcpOutcome.UNREACHABLE in outcomes:
         return _no_route(name, seen)
-    return verdict("no_socket", *seen)
+    tried = any(one.seconds is not None for one in name.addresses)
+    return verdict("no_socket", *seen, layer=None if tried else Layer.ROUTE)
+
+
+def _was_told(name: NameFacts) -> bool:
+    """Whether somebody on the way said no, rather than nobody being there."""
+    return any(
+        one.rejected_again or (one.seconds or 0.0) < TOLD_AT_ONCE
+        for one in name.addresses
+        if one.outcome is TcpOutcome.REJECTED
+    )
 
 
 def attempt(address: AddressFacts) -> str:
@@ -102,23 +160,33 @@ def attempt(address: AddressFacts) -> str:
             return f"{where} gave no answer for {address.seconds or 0.0:.1f} s"
         case TcpOutcome.UNREACHABLE:
             return f"{where}: no way there from this host{said}"
+        case TcpOutcome.TURNED_BACK:
+            return f"{where}: turned back{took}{said}"
         case _:
             return f"{where} {address.outcome}{took}{said}"
 
 
 def _refused(facts: Facts, seen: list[str]) -> Verdict:
     looks = facts.second
+    addresses = [ipaddress.ip_address(one.ip) for one in facts.name.addresses] if facts.name else []
+    if all(address.is_unspecified for address in addresses):
+        return verdict("wildcard_address", *seen)
+    itself = all(address.is_loopback for address in addresses)
     if looks.loopback is not None:
         other = f"{looks.loopback} port {facts.port} takes connections"
-        return verdict("loopback_family" if _is_loopback(facts) else "loopback_only", *seen, other)
+        return verdict("loopback_family" if itself else "loopback_only", *seen, other)
     if looks.default_port:
-        return verdict("wrong_port", *seen)
+        return verdict("wrong_port", *seen, _DEFAULT_PORT_ANSWERS)
+    if itself:
+        return verdict("refused", *seen, _ITSELF, fix=_START_HERE)
     return verdict("refused", *seen)
 
 
-def _is_loopback(facts: Facts) -> bool:
-    assert facts.name is not None
-    return all(ipaddress.ip_address(one.ip).is_loopback for one in facts.name.addresses)
+def _unanswered(facts: Facts, seen: list[str]) -> Verdict:
+    if facts.second.default_port:
+        fix = f"add :{DEFAULT_PORT} to the address, or open port {facts.port} in the firewall"
+        return verdict("unanswered", *seen, _DEFAULT_PORT_ANSWERS, fix=fix)
+    return verdict("unanswered", *seen)
 
 
 def _no_route(name: NameFacts, seen: list[str]) -> Verdict:
@@ -126,7 +194,16 @@ def _no_route(name: NameFacts, seen: list[str]) -> Verdict:
     others = [family for family in name.routed_families if family not in families]
     if len(families) == 1 and others and name.host != name.addresses[0].ip:
         return verdict("family_unreachable", *seen, f"{others[0]} has a way out of this host")
-    return verdict("no_route", *seen)
+    if all(_lacks_scope(address.ip) for address in name.addresses):
+        return verdict("scope_missing", *seen)
+    known = " and ".join(name.routed_families)
+    ways = f"{known} only" if len(name.routed_families) == 1 else known or "neither IPv4 nor IPv6"
+    return verdict("no_route", *seen, f"ways out of this host: {ways}")
+
+
+def _lacks_scope(ip: str) -> bool:
+    address = ipaddress.ip_address(ip)
+    return address.version == 6 and address.is_link_local and not address.scope_id
 
 
 # TLS
@@ -137,22 +214,44 @@ def tls_verdict(facts: Facts) -> Verdict | None:
     tls = facts.tls_seen
     if tls is None:
         return None
-    if tls.reason in _WANTS_CERTIFICATE:
-        return verdict("tls_client_certificate", _reason(tls))
-    if tls.version is not None and tls.verify_code is None:
-        return None
+    asked = _wants_certificate(facts, tls)
+    if asked:
+        return verdict("tls_client_certificate", _reason(tls), asked)
     if tls.verify_code is not None:
         return _certificate_verdict(facts, tls, tls.verify_code)
+    if tls.version is not None:
+        return None
     plain = facts.second.plain_answer
-    if tls.reason in _NOT_TLS or (plain is not None and plain.answer is not None):
+    is_http = plain is not None and plain.answer is not None
+    if tls.reason in _NOT_TLS or (is_http and not spoke_tls(tls)):
         return verdict("tls_not_spoken", _reason(tls), _plain(plain))
-    if tls.reason in _OLD_TLS:
-        return verdict("tls_too_old", _reason(tls))
     if tls.reason:
-        return verdict("tls_failed", _reason(tls))
+        code = _BY_REASON.get(tls.reason, "tls_failed")
+        return verdict(code, _reason(tls), f"asked for {facts.host}")
     if tls.ended is Ending.SILENCE:
         return verdict("tls_unanswered", "TCP is connected, and no answer came to the ClientHello")
     return verdict("tls_cut", f"the connection ended ({tls.ended}) after the ClientHello")
+
+
+def spoke_tls(tls: TlsFacts) -> bool:
+    """Whether the other end answered in TLS, if only to refuse.
+
+    What it says to a plain request then proves nothing: nginx has a page for those who forget TLS.
+    """
+    return bool(tls.reason) and tls.reason not in _NOT_TLS
+
+
+def _wants_certificate(facts: Facts, tls: TlsFacts) -> str:
+    """What shows that the server wants a certificate from the device; empty if nothing does."""
+    if tls.reason in _WANTS_CERTIFICATE:
+        return "the alert is for a certificate that the device did not send"
+    if tls.asks_certificate:
+        return "the server's part of the handshake asks for a certificate"
+    asked = facts.health
+    if asked is None or asked.answer is None or asked.answer.status != 400:
+        return ""
+    told = _NGINX_WANTS_CERTIFICATE in asked.answer.start
+    return f"GET {asked.path} is answered: {_NGINX_WANTS_CERTIFICATE}" if told else ""
 
 
 def _reason(tls: TlsFacts) -> str:
@@ -175,18 +274,22 @@ def _certificate_verdict(facts: Facts, tls: TlsFacts, code: int) -> Verdict:
         clock = _clock_evidence(tls, about)
         if clock:
             return verdict("clock_wrong", *seen, *clock)
-        expired = code == _EXPIRED
-        return verdict("certificate_expired" if expired else "certificate_not_yet_valid", *seen)
+        fault = "certificate_expired" if code == _EXPIRED else "certificate_not_yet_valid"
+        if about and about.not_before <= (tls.asked_at or 0.0) <= about.not_after:
+            return verdict(fault, *seen, _ISSUERS_DATES, fix=_MEND_CHAIN)
+        return verdict(fault, *seen)
     if code in _WRONG_NAME:
         asked = f"asked for {facts.host}"
         return verdict("certificate_wrong_name", *seen, asked)
-    if code == _SELF_SIGNED_LEAF or (about and about.self_signed):
+    by_itself = about is not None and about.self_signed and code in _ISSUER_NOT_FOUND
+    if code == _SELF_SIGNED_LEAF or by_itself:
         return verdict("certificate_self_signed", *seen)
     if code in _ISSUER_NOT_FOUND:
-        if about and about.chain_length == 1 and (about.tells_issuer or tls.own_issuers):
+        if about and about.chain_length == 1 and (about.tells_issuer or tls.issuer_akin):
             alone = "the server sent this one certificate only"
             return verdict("intermediate_missing", *seen, alone)
-        return verdict("issuer_unknown", *seen)
+        only = "trusted here are the issuers in the --cacert file only" if tls.own_issuers else ""
+        return verdict("issuer_unknown", *seen, only)
     return verdict("certificate_refused", *seen)
 
 
@@ -198,7 +301,7 @@ def _clock_evidence(tls: TlsFacts, about: Certificate | None) -> list[str]:
     if tls.asked_at < EARLIEST_CLOCK:
         return [ours, "this wsdev is younger than that"]
     theirs = tls.server_time
-    if theirs is None or about is None or abs(theirs - tls.asked_at) < DAY / 2:
+    if theirs is None or about is None or abs(theirs - tls.asked_at) < CLOCKS_APART:
         return []
     if about.not_before <= theirs <= about.not_after:
         return [ours, f"the server says {day(theirs)}, when the certificate is valid"]

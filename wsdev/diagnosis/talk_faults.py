@@ -13,7 +13,6 @@ _REFUSED_BECAUSE: Final[dict[str, tuple[ExitCode, str]]] = {
     "bad_request": (ExitCode.HTTP, "a proxy or firmware that sends broken HTTP"),
     "no_host": (ExitCode.HTTP, "a proxy or firmware that leaves Host out"),
     "bad_upgrade": (ExitCode.HTTP, "a proxy or firmware that alters the handshake"),
-    "tls_on_plain_port": (ExitCode.TLS, "wss:// was used, and the gateway has no TLS"),
     "head_timeout": (ExitCode.HTTP, "a very slow path, or a firmware that stalls"),
     "head_too_large": (ExitCode.HTTP, "cookies or headers that a proxy adds"),
     "method_not_allowed": (ExitCode.HTTP, "a client that does not send GET"),
@@ -44,8 +43,6 @@ _REFUSED_BECAUSE: Final[dict[str, tuple[ExitCode, str]]] = {
         "a device with a wrong token that tries again and again",
     ),
     "unknown_class": (ExitCode.NOT_ALLOWED, "a typing error in --device"),
-    "upgrade_required": (ExitCode.HTTP, "a browser or curl asks for the path"),
-    "http_1_0": (ExitCode.HTTP, "an old client, or a proxy that speaks HTTP/1.0"),
     "websocket_version": (ExitCode.HTTP, "a library from before RFC 6455"),
     "too_many_connections": (
         ExitCode.NOT_ALLOWED,
@@ -57,6 +54,13 @@ _REFUSED_BECAUSE: Final[dict[str, tuple[ExitCode, str]]] = {
 }
 """Exit code and usual reason of each refusal; what it is and the fix stand in codes.py."""
 
+SHOWN_OTHERWISE: Final[dict[str, str]] = {
+    "tls_on_plain_port": "tls_not_spoken",
+    "upgrade_required": "upgrade_stripped",
+    "http_1_0": "upgrade_http_1_0",
+}
+"""Refusals of what a probe never sends: what was changed on the way, and the fault it is."""
+
 _SPOKEN_WRONGLY: Final = frozenset({
     CloseCode.PROTOCOL_ERROR, CloseCode.UNSUPPORTED_DATA, CloseCode.INVALID_DATA, CloseCode.TOO_BIG
 })  # fmt: skip
@@ -66,7 +70,6 @@ _CLOSED_BECAUSE: Final[dict[int, str]] = {
     CloseCode.PROTOCOL_ERROR: "a proxy that alters frames, or a library with an error",
     CloseCode.UNSUPPORTED_DATA: "the server takes another kind of messages",
     CloseCode.NO_STATUS: "a proxy that was reloaded, or a library that gives no code",
-    CloseCode.ABNORMAL: "the network, a restart, or a middlebox",
     CloseCode.INVALID_DATA: "text in another encoding than UTF-8",
     CloseCode.POLICY: "a rule of the server or of a proxy",
     CloseCode.TOO_BIG: "a message over the class's limit",
@@ -85,12 +88,13 @@ def _refusals() -> list[Fault]:
     return [
         Fault(code, LAYER_OF[code], exit_code, kind.message, why, kind.hint)
         for code, kind in REFUSALS.items()
+        if code not in SHOWN_OTHERWISE
         for exit_code, why in [_REFUSED_BECAUSE[code]]
     ]
 
 
 def _closed() -> list[Fault]:
-    """One for each close code: ``close_1012``."""
+    """One for each close code that can come in a frame: ``close_1012``."""
     return [
         Fault(
             f"close_{int(code)}",
@@ -101,6 +105,7 @@ def _closed() -> list[Fault]:
             meaning.hint,
         )
         for code, meaning in CLOSE_MEANINGS.items()
+        if code != CloseCode.ABNORMAL
     ]
 
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import Final
 
-from wsdev.diagnosis.facts import Quality, TalkFacts, TalkTrouble
+from wsdev.diagnosis.facts import HttpFacts, Quality, TalkFacts, TalkTrouble
 from wsdev.diagnosis.verdict import FAULTS, Verdict, verdict
 from wsdev.layers import Layer
 
 SILENT_ENOUGH: Final = 5.0
 """Seconds without a byte before a cut, from which on the silence is taken for its cause."""
+
+_DEGRADED: Final = '"status":"degraded"'
+"""A gateway's word for a disk that takes nothing."""
 
 _LAYERS: Final = {
     "hello": Layer.HELLO,
@@ -25,17 +28,22 @@ _IN_VAIN: Final = {
 }
 
 
-def talk_verdict(talk: TalkFacts) -> Verdict | None:
-    """What ended the talk, if it did not end as it should."""
+def talk_verdict(talk: TalkFacts, health: HttpFacts | None = None) -> Verdict | None:
+    """What ended the talk, if it did not end as it should.
+
+    Args:
+        health: What ``/healthz`` said after an answer had stayed out.
+    """
     if talk.trouble is None:
         return None
-    layer = _LAYERS[talk.doing]
+    layer = _LAYERS.get(talk.doing, Layer.HELLO)
     seen = [talk.detail, _traffic(talk), _large(talk)]
     match talk.trouble:
         case TalkTrouble.UNANSWERED:
-            return verdict(_IN_VAIN[talk.doing], *seen)
+            return _unanswered(talk, [*seen, _health(health)], layer)
         case TalkTrouble.CLOSED:
             code = f"close_{talk.close_code}"
+            seen.insert(0, f"a close frame with the code {talk.close_code}")
             return verdict(code if code in FAULTS else "close_other", *seen, layer=layer)
         case TalkTrouble.CUT:
             return _cut(talk, seen, layer)
@@ -43,6 +51,20 @@ def talk_verdict(talk: TalkFacts) -> Verdict | None:
             return verdict("words_broken", *seen, layer=layer)
         case TalkTrouble.ERROR:
             return verdict("answered_with_error", *seen, layer=layer, fix=talk.hint)
+
+
+def _unanswered(talk: TalkFacts, seen: list[str], layer: Layer) -> Verdict:
+    if _DEGRADED in seen[-1]:
+        return verdict("cannot_record", *seen, layer=layer)
+    return verdict(_IN_VAIN.get(talk.doing, "hello_unanswered"), *seen)
+
+
+def _health(health: HttpFacts | None) -> str:
+    if health is None:
+        return ""
+    if health.answer is None:
+        return f"GET {health.path} gets no answer now either"
+    return f"GET {health.path} says now: HTTP {health.answer.status} {health.answer.start[:200]}"
 
 
 def _cut(talk: TalkFacts, seen: list[str], layer: Layer) -> Verdict:
@@ -63,13 +85,15 @@ def _traffic(talk: TalkFacts) -> str:
 
 
 def _large(talk: TalkFacts) -> str:
-    if talk.doing != "large":
+    if talk.doing != "large" or talk.large_size is None:
         return ""
     return f"the message has {talk.large_size:,} bytes; {talk.messages_acked} small ones arrived"
 
 
 def quality_verdict(talk: TalkFacts, wanted: Quality) -> Verdict | None:
-    """Whether the path keeps what was asked for; None if it does."""
+    """Whether the path keeps what was asked for; None if it does, or cannot be judged yet."""
+    if not talk.judged:
+        return None
     times = talk.round_trips
     asked = len(times) + talk.lost
     if wanted.max_loss is not None and asked and talk.lost / asked > wanted.max_loss:
@@ -79,6 +103,13 @@ def quality_verdict(talk: TalkFacts, wanted: Quality) -> Verdict | None:
         slow = f"95 of 100 round trips took up to {percentile(times, 95) * 1000:.1f} ms"
         return verdict("too_slow", slow, f"allowed: {wanted.max_rtt * 1000:g} ms")
     return None
+
+
+def describe_quality(talk: TalkFacts) -> str:
+    """Round trips and losses in words."""
+    times = talk.round_trips
+    slowest = f"95 of 100 took up to {percentile(times, 95) * 1000:.1f} ms" if times else "none"
+    return f"{len(times)} round trips: {slowest}; {talk.lost} unanswered"
 
 
 def percentile(values: list[float], percent: int) -> float:

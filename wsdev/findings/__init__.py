@@ -1,0 +1,1 @@
+"""What wsdev doctor finds: facts of the host in, findings out. Pure."""
