@@ -26,7 +26,6 @@ GATEWAY, DEVICE = "192.0.2.2", "192.0.2.7"
 VARYING = [
     (re.compile(r" +\d+\.\d ms"), " N ms"),
     (re.compile(r"\b[0-9a-f]{12}\b"), "ID"),
-    (re.compile(r"\d+ s\b"), "N s"),
 ]
 """What is another at each run."""
 
