@@ -48,4 +48,6 @@ def _of(kind: Any) -> st.SearchStrategy[Any]:
         return any_facts(kind)
     if kind is str:
         return _TEXTS
+    if kind is float:
+        return st.floats(0, 5e9)  # seconds, Unix times too
     return _NUMBERS if kind is int else st.from_type(kind)

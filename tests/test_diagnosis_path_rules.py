@@ -76,7 +76,7 @@ def test_any_facts_give_a_verdict_of_the_table_or_none(facts: Facts) -> None:
         if verdict is not None:
             assert verdict.code in FAULTS
             assert verdict.fix
-            assert all(line and printable(line) == line for line in verdict.evidence)
+            assert all(line and printable(line, 2000) == line for line in verdict.evidence)
 
 
 @given(any_facts(AddressFacts))
