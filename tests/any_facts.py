@@ -15,7 +15,7 @@ T = TypeVar("T", bound=msgspec.Struct)
 
 _ADDRESSES = st.sampled_from(
     ["127.0.0.1", "192.0.2.7", "9.9.9.9", "::1", "fe80::1%2", "2001:db8::1"]
-)
+) | st.ip_addresses().map(str)
 _TEXTS = st.one_of(
     st.text(max_size=40),
     st.text(min_size=1, max_size=20).map(lambda text: text * 500),
@@ -48,4 +48,6 @@ def _of(kind: Any) -> st.SearchStrategy[Any]:
         return any_facts(kind)
     if kind is str:
         return _TEXTS
+    if kind is float:
+        return st.floats(0, 5e9)  # seconds, Unix times too
     return _NUMBERS if kind is int else st.from_type(kind)

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import msgspec
 import pytest
-from diagnosis_strategies import any_facts
+from any_facts import any_facts
 from hypothesis import given
 
 from wsdev.diagnosis.facts import AddressFacts, Answer, Facts, NameFacts, TcpOutcome
@@ -51,7 +51,7 @@ def test_page_for_people_is_told_from_data(kind: str, start: str, is_html: bool)
     assert Answer(200, "OK", "1.1", [("Content-Type", kind)], start).is_html == is_html
 
 
-@given(any_facts())
+@given(any_facts(Facts))
 def test_facts_survive_json(facts: Facts) -> None:
     assert msgspec.json.decode(msgspec.json.encode(facts), type=Facts) == facts
 

@@ -90,7 +90,7 @@ EXIT_CODE_MEANINGS: dict[ExitCode, str] = {
     ExitCode.NOT_ALLOWED: "the gateway does not let the device in now (class, window, limits)",
     ExitCode.PROTOCOL: "the conversation went wrong (hello, message, close code)",
     ExitCode.CUT: "the connection was cut or fell silent",
-    ExitCode.QUALITY: "connect: it works, but not as --max-rtt, --max-loss or --fail-if want it",
+    ExitCode.QUALITY: "connect: a threshold was crossed (--max-rtt, --max-loss, --fail-if)",
     ExitCode.ADDRESS_IN_USE: "serve: the port is in use",
     ExitCode.ADDRESS_UNAVAILABLE: "serve: the address cannot be bound",
     ExitCode.STATE_FOLDER: "the state folder cannot be used",
