@@ -61,8 +61,8 @@ def test_help_starts_fast_and_imports_no_heavy_module() -> None:
     assert "serve" in done.stdout
     loaded = set(done.stderr.split())
     heavy = {
-        "asyncio", "httpx", "msgspec", "PIL", "pydantic", "rich", "sqlite3", "ssl", "uvloop",
-        "websockets",
+        "asyncio", "cryptography", "h11", "httpx", "msgspec", "PIL", "pydantic", "rich", "segno",
+        "sqlite3", "ssl", "uvloop", "websockets",
     }  # fmt: skip
     assert not loaded & heavy
     own = {name for name in loaded if name.startswith("wsdev")}

@@ -4,19 +4,29 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from xml.etree import ElementTree
 
+import msgspec
 import pytest
-from command_line import Running, fails, wsdev
+from command_line import Running, environment, fails, wsdev
 from fake_gateways import closed_port
 from gateway_process import GatewayProcess, running_gateway
+from rich.console import Console
 
 from wsdev.commands.connect import EXIT_CODES
-from wsdev.diagnosis.verdict import FAULTS
+from wsdev.commands.watching import Watch, _line
+from wsdev.diagnosis.verdict import FAULTS, verdict
 from wsdev.errors import ExitCode
 from wsdev.layers import Layer
+from wsdev.probe import Visit
+from wsdev.protocol import BUILTIN_CLASSES
+from wsdev.report import Report, make_report
+from wsdev.target import Target
+from wsdev.urls import GatewayAddress
 
 WALKED = ["name", "route", "tcp", "http", "token", "upgrade", "hello", "message", "keepalive"]
 CANARY = "wsd_pico_CANARYCANARYCANARYCANARYCA"
@@ -36,6 +46,28 @@ def at(gateway: GatewayProcess) -> list[str]:
 
 def nowhere() -> list[str]:
     return ["connect", "--url", f"127.0.0.1:{closed_port()}"]
+
+
+# Start
+
+
+def test_visit_without_tls_imports_nothing_that_only_others_need(gateway: GatewayProcess) -> None:
+    program = (
+        "import sys\n"
+        "from wsdev.cli import main\n"
+        f"sys.argv = ['wsdev', *{at(gateway)!r}, '--quiet']\n"
+        "try:\n    main()\n"
+        "except SystemExit as end:\n    assert not end.code\n"
+        "print({'cryptography', 'httpx', 'PIL', 'segno', 'sqlite3'} & set(sys.modules))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == "set()\n"
 
 
 # Exit codes
@@ -127,6 +159,7 @@ def test_file_that_cannot_be_written_is_a_usage_error(gateway: GatewayProcess) -
         done = wsdev(*at(gateway), option, "/nowhere/at/all", "-q")
         assert done.returncode == ExitCode.USAGE
         assert "cannot write /nowhere/at/all" in done.stderr
+        assert "--output" not in done.stderr
 
 
 # Quality
@@ -177,7 +210,41 @@ def test_ctrl_c_sums_a_watch_up_and_exits_130() -> None:
 
 
 def test_watch_is_not_so_often_that_the_gateway_says_no() -> None:
-    assert "too short" in fails(ExitCode.USAGE, *nowhere(), "--watch", "1s")[0]
+    lines = fails(ExitCode.USAGE, *nowhere(), "--watch", "1s")
+    assert "too short" in lines[0]
+    assert "2s is the shortest" in lines[1]
+
+
+def test_time_without_a_good_visit_is_that_from_the_last_good_to_the_next() -> None:
+    watch = Watch()
+    good, bad = report(None), report("refused")
+    for seconds, told in ((0, good), (30, bad), (60, good), (90, good), (120, bad)):
+        watch.take(told, float(seconds))
+    assert watch.worst_gap == 60.0
+    assert watch.history == "·x··x"
+
+
+def report(fault: str | None) -> Report:
+    """The report of a visit that worked, or met ``fault``."""
+    made = make_report(Visit(Target(GatewayAddress("h", 3000), BUILTIN_CLASSES["pico"], "h")))
+    found = verdict(fault) if fault else None
+    code = int(found.exit_code) if found else 0
+    return msgspec.structs.replace(made, verdict=found, ok=found is None, exit_code=code)
+
+
+@pytest.mark.parametrize("columns", [60, 80, 200])
+@pytest.mark.parametrize("runs", [1, 40])
+def test_line_of_a_watch_fits_a_terminal(columns: int, runs: int) -> None:
+    console = Console(width=columns, force_terminal=True)
+    line = _line(report(None), "·" * runs, console).plain
+    assert len(line) <= columns
+    assert line.endswith("·" * min(runs, 10))
+
+
+def test_line_of_a_watch_in_a_pipe_is_whole() -> None:
+    line = _line(report("refused"), "x" * 40, Console(width=60, force_terminal=False)).plain
+    assert FAULTS["refused"].what in line
+    assert line.endswith("x" * 40)
 
 
 def test_watch_writes_no_file_for_one_visit(tmp_path: Path) -> None:

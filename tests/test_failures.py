@@ -10,7 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wsdev.codes import REFUSALS
+from wsdev.codes import CLOSE_MEANINGS, REFUSALS
+from wsdev.diagnosis.talk_faults import SHOWN_OTHERWISE
+from wsdev.diagnosis.verdict import FAULTS
 from wsdev.errors import (
     ExitCode,
     LinkCut,
@@ -21,7 +23,6 @@ from wsdev.errors import (
     PathError,
     Refused,
     TLSFailed,
-    TokenRefused,
     WsdevError,
 )
 from wsdev.events import Closed, ClosedBy
@@ -110,8 +111,38 @@ def test_refused_at_a_web_port_hints_at_our_own(port: int, hinted: bool) -> None
     assert (":3000" in error.hint) is hinted
 
 
-def test_httpx_refusing_the_url_is_a_name_without_address() -> None:
-    assert isinstance(path_error(httpx.InvalidURL("Invalid IDNA hostname"), HERE), NameNotFound)
+@pytest.mark.parametrize(
+    ("error", "fault"),
+    [
+        (socket.gaierror(socket.EAI_NONAME, "Name or service not known"), "name_unknown"),
+        (socket.gaierror(socket.EAI_AGAIN, "Temporary failure"), "name_unanswered"),
+        (UnicodeError("label empty or too long"), "name_malformed"),
+        (ConnectionRefusedError(), "refused"),
+        (TimeoutError(), "unanswered"),
+        (no_route(), "no_route"),
+        (tls_error(), "tls_not_spoken"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_remedy_is_that_of_the_probe(error: Exception, fault: str) -> None:
+    assert path_error(error, HERE).hint == FAULTS[fault].fix
+
+
+@pytest.mark.parametrize(
+    ("number", "fault"),
+    [
+        (10, "certificate_expired"),
+        (9, "certificate_not_yet_valid"),
+        (18, "certificate_self_signed"),
+        (62, "certificate_wrong_name"),
+        (20, "issuer_unknown"),
+        (66, "certificate_refused"),
+    ],
+)
+def test_remedy_for_a_certificate_is_that_of_the_probe(number: int, fault: str) -> None:
+    error = ssl.SSLCertVerificationError(1, "no")
+    error.verify_code, error.verify_message = number, "no"
+    assert path_error(error, HERE).hint == FAULTS[fault].fix
 
 
 # What a gateway says
@@ -133,10 +164,7 @@ def refusal(kind_of: str, **fields: object) -> bytes:
 def test_each_refusal_is_told_with_code_cause_hint_and_request_id(code: str) -> None:
     status = REFUSALS[code].status
     error = refusal_error(status, [], refusal(code), HERE)
-    expected: type[Exception] = {401: TokenRefused, 400: NotAGateway, 426: NotAGateway}.get(
-        status, NotAllowed
-    )
-    assert type(error) is expected
+    assert error.exit_code is FAULTS[SHOWN_OTHERWISE.get(code, code)].exit_code
     assert error.code == code
     assert REFUSALS[code].message in error.cause
     assert f"HTTP {status}" in error.cause
@@ -202,6 +230,18 @@ def test_no_refusal_breaks_the_line_or_grows_without_bound(
     for text in (error.cause, error.hint, error.code):
         assert len(text.splitlines()) <= 1
         assert len(text) < 5000
+
+
+def test_stranger_with_a_word_of_ours_for_something_else_is_believed_no_more_than_others() -> None:
+    body = json.dumps({"code": "name_unknown", "message": "", "hint": "", "request_id": ""})
+    assert type(refusal_error(403, [], body.encode(), HERE)) is NotAllowed
+
+
+@pytest.mark.parametrize("code", CLOSE_MEANINGS)
+def test_exit_code_of_a_close_code_is_that_of_the_probe(code: int) -> None:
+    error = closed_error(Closed(code, "", ClosedBy.PEER))
+    fault = FAULTS.get(f"close_{int(code)}")
+    assert error.exit_code is (fault.exit_code if fault else ExitCode.CUT)
 
 
 @pytest.mark.parametrize(

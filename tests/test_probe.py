@@ -28,6 +28,7 @@ from websockets.datastructures import Headers
 from websockets.http11 import Request, Response
 
 from wsdev import probe
+from wsdev.diagnosis.facts import Quality
 from wsdev.errors import ExitCode
 from wsdev.hub import Outcome, SentCommand
 from wsdev.probe import Step, Visit
@@ -67,6 +68,16 @@ async def test_visit_tells_each_step_and_leaves_politely(tmp_path: Path, device_
     assert talk.messages_acked == 4
     assert talk.bytes_sent > talk.bytes_received > 0
     assert ("picture" in made.steps[-2].detail) == (device_class == "esp32cam")
+
+
+async def test_visit_over_a_path_that_is_too_slow_leaves_politely_too(tmp_path: Path) -> None:
+    async with running_gateway(tmp_path) as gateway:
+        made = visit_of(gateway, messages=1, quality=Quality(max_rtt=1e-9))
+        await probe.visit(made, Watcher())
+        line = await gateway.log.wait_for("disconnected")
+    assert made.verdict is not None
+    assert made.verdict.code == "too_slow"
+    assert (line["code"], line["by"]) == (1000, "peer")
 
 
 async def test_real_program_ends_well_and_tells_it_as_json(tmp_path: Path) -> None:

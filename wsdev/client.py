@@ -8,9 +8,8 @@ import ssl
 from collections.abc import AsyncIterator, Callable, Generator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-import httpx
 import msgspec
 
 from wsdev import __version__
@@ -25,6 +24,9 @@ from wsdev.resolver import AddressInfo, resolve
 from wsdev.sanitize import printable
 from wsdev.session import SessionPolicy, State
 from wsdev.urls import GatewayAddress
+
+if TYPE_CHECKING:
+    import httpx
 
 USER_AGENT: Final = f"wsdev/{__version__}"
 
@@ -105,6 +107,8 @@ async def fetch_tokens(
         PathError: the way there, or something else answers.
         NotAllowed: the gateway does not hand tokens out now, or to this address.
     """
+    import httpx  # noqa: PLC0415  (a third of a probe's start, and a probe does not fetch here)
+
     # A half each for TCP and TLS, since httpcore drops its socket when cancelled in the latter.
     steps = httpx.Timeout(None, connect=patience / 2)
     if address.tls and tls is None:
@@ -116,7 +120,11 @@ async def fetch_tokens(
             http.stream("GET", address.tokens_url(), headers=_FETCH_HEADERS) as answer,
         ):
             body = await _read_bounded(answer)
-    except (httpx.HTTPError, httpx.InvalidURL, OSError, UnicodeError) as exc:
+    except httpx.InvalidURL as exc:
+        raise path_error(UnicodeError(str(exc)), address) from None
+    except httpx.TimeoutException:
+        raise path_error(TimeoutError(), address) from None
+    except (httpx.HTTPError, OSError, UnicodeError) as exc:
         raise path_error(exc, address) from None
     headers = answer.headers.multi_items()
     if not answer.is_success:

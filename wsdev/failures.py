@@ -1,4 +1,7 @@
-"""What went wrong on the way to a gateway, as our errors: each names the layer that broke."""
+"""What went wrong on the way to a gateway, as our errors: each names the layer that broke.
+
+Remedies and exit codes are those of the table that the probe's verdicts come from.
+"""
 
 from __future__ import annotations
 
@@ -8,17 +11,21 @@ import ssl
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-import httpx
 import msgspec
 
-from wsdev.codes import explain_close, may_come_back
+from wsdev.codes import REFUSALS, explain_close, may_come_back
+from wsdev.diagnosis.path_rules import certificate_fault, tls_fault
+from wsdev.diagnosis.talk_faults import SHOWN_OTHERWISE
+from wsdev.diagnosis.verdict import FAULTS
 from wsdev.errors import (
+    ExitCode,
     LinkCut,
     NameNotFound,
     NoAnswer,
     NotAGateway,
     NotAllowed,
     PathError,
+    ProtocolViolation,
     Refused,
     TLSFailed,
     TokenRefused,
@@ -29,6 +36,16 @@ from wsdev.protocol import DEFAULT_PORT
 from wsdev.sanitize import printable
 from wsdev.urls import GatewayAddress
 
+_KINDS: Final[dict[ExitCode, type[WsdevError]]] = {
+    ExitCode.TLS: TLSFailed,
+    ExitCode.HTTP: NotAGateway,
+    ExitCode.TOKEN: TokenRefused,
+    ExitCode.NOT_ALLOWED: NotAllowed,
+    ExitCode.PROTOCOL: ProtocolViolation,
+    ExitCode.CUT: LinkCut,
+}
+"""The error with each exit code of what a gateway can say."""
+
 _NO_ROUTE: Final = frozenset({errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN})
 
 
@@ -37,32 +54,38 @@ def path_error(exc: BaseException, address: GatewayAddress) -> PathError:
     where = printable(address.authority)
     causes = _causes(exc)
     for error in causes:
-        # What the resolver or the IDNA codec (UnicodeError) does not take as a name.
-        if isinstance(error, (socket.gaierror, UnicodeError, httpx.InvalidURL)):
-            return NameNotFound(
-                f"the name {printable(address.host)} has no address",
-                "check the spelling and the DNS, or use the host's IP address",
-            )
+        if isinstance(error, (socket.gaierror, UnicodeError)):
+            return _name_error(error, printable(address.host))
         # SSLWantReadError is no failure, but where a timeout found the handshake.
         if isinstance(error, ssl.SSLError) and not isinstance(error, ssl.SSLWantReadError):
             return _tls_error(error, where)
     # With several addresses the one that got furthest tells most.
     if any(isinstance(error, ConnectionRefusedError) for error in causes):
-        hint = "start wsdev serve there, and check the port"
+        hint = _fix("refused")
         if address.port in (80, 443):
             hint += f"; wsdev listens on {DEFAULT_PORT} by default, so add :{DEFAULT_PORT}"
         return Refused(f"{where} refuses the connection: nothing listens on that port", hint)
-    if any(isinstance(error, (TimeoutError, httpx.TimeoutException)) for error in causes):
-        return NoAnswer(
-            f"no answer from {where} in time",
-            "check the address, that the host is up, and firewalls on the way",
-        )
+    if any(isinstance(error, TimeoutError) for error in causes):
+        return NoAnswer(f"no answer from {where} in time", _fix("unanswered"))
     if any(isinstance(error, OSError) and error.errno in _NO_ROUTE for error in causes):
-        return NoAnswer(f"there is no route to {where}", "check network, Wi-Fi and address")
+        return NoAnswer(f"there is no route to {where}", _fix("no_route"))
     return LinkCut(
         f"the connection to {where} broke: {printable(str(exc)) or type(exc).__name__}",
         "try again; if it stays, look at proxies and firewalls on the way",
     )
+
+
+def _name_error(error: socket.gaierror | UnicodeError, host: str) -> NameNotFound:
+    """What the resolver, or the IDNA codec, does not take as a name."""
+    if isinstance(error, UnicodeError):
+        return NameNotFound(f"{host} is not a name that can be looked up", _fix("name_malformed"))
+    if error.errno in (socket.EAI_AGAIN, socket.EAI_FAIL):
+        return NameNotFound(f"no DNS server answers for {host}", _fix("name_unanswered"))
+    return NameNotFound(f"the name {host} has no address", _fix("name_unknown"))
+
+
+def _fix(code: str) -> str:
+    return FAULTS[code].fix
 
 
 def _causes(exc: BaseException) -> list[BaseException]:
@@ -86,13 +109,11 @@ def _tls_error(error: ssl.SSLError, where: str) -> TLSFailed:
     if isinstance(error, ssl.SSLCertVerificationError):
         return TLSFailed(
             f"the certificate of {where} is not accepted: {printable(error.verify_message)}",
-            "name the issuer's certificate with --cacert, or mend the server's certificate",
+            _fix(certificate_fault(error.verify_code)),
         )
     reason = (error.reason or "handshake failed").replace("_", " ").lower()
-    return TLSFailed(
-        f"TLS with {where} failed: {printable(reason)}",
-        "use ws:// or http:// if the gateway has no TLS there",
-    )
+    hint = _fix(tls_fault(error.reason or ""))
+    return TLSFailed(f"TLS with {where} failed: {printable(reason)}", hint)
 
 
 def refusal_error(
@@ -110,9 +131,9 @@ def refusal_error(
             "check host, port and path; a proxy in front must pass this path on",
         )
     cause = f"{printable(told.message)} (HTTP {status}, request {printable(told.request_id)})"
-    kind: type[WsdevError] = {401: TokenRefused, 400: NotAGateway, 426: NotAGateway}.get(
-        status, NotAllowed
-    )
+    kind: type[WsdevError] = NotAllowed
+    if told.code in REFUSALS:
+        kind = _KINDS[FAULTS[SHOWN_OTHERWISE.get(told.code, told.code)].exit_code]
     hint = told.hint + (f" They are: {', '.join(told.paths)}" if told.paths else "")
     return kind(cause, printable(hint), code=printable(told.code))
 
@@ -151,6 +172,8 @@ def closed_error(closed: Closed) -> WsdevError:
     told = closed.reason if closed.reason != meaning.meaning else ""
     reason = f" ({printable(told)})" if told else ""
     cause = f"closed with {closed.code}: {meaning.meaning}{reason}"
+    code = f"close_{closed.code}"
     if not may_come_back(closed.code):
-        return NotAllowed(cause, meaning.hint, code=f"close_{closed.code}")
-    return LinkCut(cause, meaning.hint, code=f"close_{closed.code}")
+        return NotAllowed(cause, meaning.hint, code=code)
+    fault = FAULTS.get(code, FAULTS["close_other"])
+    return _KINDS[fault.exit_code](cause, meaning.hint, code=code)

@@ -15,7 +15,15 @@ from wsdev import client, second_looks
 from wsdev.certificate import seen_certificate
 from wsdev.diagnosis.answer_rules import betraying_headers, describe, is_gateway
 from wsdev.diagnosis.diagnose import Remark, diagnose, remarks
-from wsdev.diagnosis.facts import Ending, Facts, Quality, TalkTrouble, TlsFacts, UpgradeFacts
+from wsdev.diagnosis.facts import (
+    Ending,
+    Facts,
+    Quality,
+    TalkFacts,
+    TalkTrouble,
+    TlsFacts,
+    UpgradeFacts,
+)
 from wsdev.diagnosis.path_rules import DAY, attempt
 from wsdev.diagnosis.talk_rules import describe_quality
 from wsdev.diagnosis.verdict import Verdict
@@ -309,7 +317,7 @@ class _Walk:
             assert connection is not None
             await self._converse(connection, way)
         except _Broken:
-            if connection is not None:
+            if connection is not None and not _is_well(self._facts.talk):
                 connection.abort()
             raise
         finally:
@@ -356,6 +364,11 @@ class _Walk:
         """After an answer that stayed out: does the gateway say why?"""
         if talk.facts.trouble is TalkTrouble.UNANSWERED:
             self._facts.second.health = await second_looks.how_is_health(way)
+
+
+def _is_well(talk: TalkFacts | None) -> bool:
+    """Whether the link still takes a polite goodbye: only its quality was judged bad."""
+    return talk is not None and talk.trouble is None
 
 
 async def _hear_answer(connection: client.DeviceConnection, upgrade: UpgradeFacts) -> None:

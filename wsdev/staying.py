@@ -12,7 +12,7 @@ from http import HTTPStatus
 
 from wsdev import client, hearing
 from wsdev.codes import REFUSALS
-from wsdev.errors import NotAllowed, PathError, ProtocolViolation, TokenRefused, WsdevError
+from wsdev.errors import NotAllowed, PathError, PeerError, TokenRefused, WsdevError
 from wsdev.events import Closed, MessageReceived
 from wsdev.failures import closed_error
 from wsdev.limits import Limits
@@ -57,8 +57,8 @@ async def stay(
         sleep: Waits between two tries.
 
     Raises:
-        TokenRefused, NotAllowed: the gateway does not want this device: at the first try, or
-            with a close code that says so.
+        WsdevError: the gateway does not want this device: at the first try, or with a close code
+            that says so.
     """
     waits = client.backoff(jitter)
     token = target.token
@@ -75,19 +75,23 @@ async def stay(
                 tell(Happening("online", f"as {printable(welcome.device)}"))
                 closed = await _live(connection, device, interval, tell)
             raise closed_error(closed)
-        except (TokenRefused, NotAllowed) as no:
-            if not was_in or no.code.startswith("close_"):
-                raise
-            error: WsdevError = no
-            if not _is_passing(no):
-                least, token = client.WAIT_AFTER_NO, target.token
-        except (PathError, ProtocolViolation) as broken:
-            error = broken
+        except (PathError, PeerError) as failed:
+            error: WsdevError = failed
+            if _is_no(error):
+                if not was_in or error.code.startswith("close_"):
+                    raise
+                if not _is_passing(error):
+                    least, token = client.WAIT_AFTER_NO, target.token
         if online_since is not None and clock() - online_since >= client.STABLE_AFTER:
             waits = client.backoff(jitter)
         wait = max(least, next(waits))
         tell(Happening("offline", f"{error.cause}; next try in {wait:.1f} s"))
         await sleep(wait)
+
+
+def _is_no(error: WsdevError) -> bool:
+    """Whether the gateway itself turns the device away."""
+    return isinstance(error, (TokenRefused, NotAllowed)) or error.code in REFUSALS
 
 
 def _is_passing(no: WsdevError) -> bool:

@@ -16,6 +16,7 @@ import msgspec
 from rich.console import Console
 from rich.text import Text
 
+from wsdev.commands.amounts import counted
 from wsdev.doctor import Question, examine
 from wsdev.errors import ExitCode
 from wsdev.findings.facts import HostFacts
@@ -95,7 +96,9 @@ def _print(facts: HostFacts, diagnosis: Diagnosis, *, qr: bool, quiet: bool) -> 
         _print_finding(console, finding)
     if quiet and not qr:
         return
-    counts = [f"{diagnosis.count(grade)} {grade}" for grade in reversed(Grade)]
+    problems, warnings = diagnosis.count(Grade.PROBLEM), diagnosis.count(Grade.WARNING)
+    counts = [counted(problems, "problem"), counted(warnings, "warning")]
+    counts.append(f"{diagnosis.count(Grade.OK)} ok")
     console.print(f"{', '.join(counts)}\n")
     if diagnosis.way_in is None:
         console.print("Nothing but this host can come in yet: mend the first problem above.")

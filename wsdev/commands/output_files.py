@@ -57,7 +57,7 @@ def whole_file(path: Path, *, replace: bool = True) -> Iterator[TextIO]:
     except OSError as exc:
         raise UsageError(
             f"cannot write {printable(str(path))}: {exc.strerror or type(exc).__name__}",
-            "name another --output",
+            "name a file in a folder that is there and that you may write to",
         ) from exc
 
 

@@ -34,7 +34,8 @@ def seconds(option: str, text: str, *, least: float = 0.001) -> float:
     except ValueError as exc:
         raise UsageError(f"{option}: {text!r} is not usable: {exc}", "for example 10s") from None
     if value < least:
-        raise UsageError(f"{option}: {text!r} is too short", "for example 10s")
+        least_told = f"{least:g}s" if least >= 1 else f"{least * 1000:g}ms"
+        raise UsageError(f"{option}: {text!r} is too short", f"{least_told} is the shortest")
     return value
 
 

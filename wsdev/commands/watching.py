@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 import msgspec
+from rich.console import Console
 from rich.text import Text
 
 from wsdev import probe
@@ -22,6 +23,9 @@ from wsdev.report import Report, encode_report, make_report
 
 HISTORY: Final = 40
 """Visits in the history that each line ends with."""
+
+_TOLD, _SHORT_HISTORY = 60, 10
+"""Columns of what a visit told, and of the history where a terminal is narrow."""
 
 FORM: Final = "wsdev.watch/1"
 
@@ -42,7 +46,8 @@ class Watch:
 
     Attributes:
         faults: How often which fault was met.
-        worst_gap: Seconds of the longest time without a good visit.
+        worst_gap: Seconds of the longest time without a good visit: from the good one before the
+            bad ones, or the first of all, to the good one after them, or the last of all.
         exit_code: Of the last visit that failed.
     """
 
@@ -53,20 +58,23 @@ class Watch:
     history: str = ""
     exit_code: int = 0
     worst_gap: float = 0.0
-    _bad_since: float | None = None
+    _good_at: float | None = None
+    _is_bad: bool = False
 
     def take(self, report: Report, now: float) -> None:
         """Count one visit; ``now`` in monotonic seconds."""
         self.runs += 1
         self.history = (self.history + ("·" if report.ok else "x"))[-HISTORY:]
+        since = now if self._good_at is None else self._good_at
+        if self._is_bad or not report.ok:
+            self.worst_gap = max(self.worst_gap, now - since)
+        self._is_bad = not report.ok
+        self._good_at = now if report.ok else since
         if report.ok:
             self.good += 1
-            self._bad_since = None
         else:
             self.exit_code = report.exit_code
             self.faults[report.verdict.code if report.verdict else "interrupted"] += 1
-            self._bad_since = now if self._bad_since is None else self._bad_since
-            self.worst_gap = max(self.worst_gap, now - self._bad_since)
         if report.round_trip_ms is not None:
             self.medians.append(report.round_trip_ms.median)
 
@@ -124,7 +132,7 @@ async def watch(
             seen.take(report, loop.time())
             if as_json:
                 _write(encode_report(report))
-            console.print(_line(report, seen.history))
+            console.print(_line(report, seen.history, console))
             due = started + number * every
             if duration is not None and due > started + duration:
                 break
@@ -138,14 +146,21 @@ async def watch(
     return seen.exit_code
 
 
-def _line(report: Report, history: str) -> Text:
+def _line(report: Report, history: str, console: Console) -> Text:
     at = time.strftime("%H:%M:%S")
     if report.verdict is None:
         times = report.round_trip_ms
         told = f"median {times.median:.1f} ms, max {times.max:.1f} ms" if times else ""
-        return Text.assemble(f"{at}  ", ("ok  ", "green"), f"{told:<60}  ", history)
-    told = f"{report.verdict.layer}: {report.verdict.what}"
-    return Text.assemble(f"{at}  ", ("no  ", "bold red"), f"{told:<60}  ", history)
+        mark = ("ok  ", "green")
+    else:
+        told = f"{report.verdict.layer}: {report.verdict.what}"
+        mark = ("no  ", "bold red")
+    width = _TOLD
+    if console.is_terminal:  # one line each, as far as the terminal is wide enough
+        room = console.width - len(f"{at}  ok    ")
+        width = max(0, min(_TOLD, room - _SHORT_HISTORY))
+        history = history[-max(_SHORT_HISTORY, room - max(width, len(told))) :]
+    return Text.assemble(f"{at}  ", mark, f"{told:<{width}}  ", history)
 
 
 def _write(line: str) -> None:

@@ -6,9 +6,10 @@ import re
 from typing import Final
 from urllib.parse import urlsplit
 
+from wsdev.codes import REFUSALS
 from wsdev.diagnosis.facts import Answer, Ending, Facts, HttpFacts, UpgradeFacts
 from wsdev.diagnosis.talk_faults import SHOWN_OTHERWISE
-from wsdev.diagnosis.verdict import FAULTS, Verdict, verdict
+from wsdev.diagnosis.verdict import Verdict, verdict
 from wsdev.protocol import DEVICE_PATH_PREFIX, TOKENS_PATH
 
 _SERVICES: Final[tuple[tuple[int, str, str], ...]] = (
@@ -294,7 +295,7 @@ def refusal_verdict(answer: Answer, path: str, code: str = "") -> Verdict:
         f"its paths: {', '.join(told.paths)}" if told.paths else "",
         _server(answer),
     ]
-    if code not in FAULTS:
+    if told.code not in REFUSALS:
         return verdict("refused_otherwise", *seen, fix=told.hint)
     return verdict(code, *seen, fix=fix)
 

@@ -226,8 +226,7 @@ def tls_verdict(facts: Facts) -> Verdict | None:
     if tls.reason in _NOT_TLS or (is_http and not spoke_tls(tls)):
         return verdict("tls_not_spoken", _reason(tls), _plain(plain))
     if tls.reason:
-        code = _BY_REASON.get(tls.reason, "tls_failed")
-        return verdict(code, _reason(tls), f"asked for {facts.host}")
+        return verdict(tls_fault(tls.reason), _reason(tls), f"asked for {facts.host}")
     if tls.ended is Ending.SILENCE:
         return verdict("tls_unanswered", "TCP is connected, and no answer came to the ClientHello")
     return verdict("tls_cut", f"the connection ended ({tls.ended}) after the ClientHello")
@@ -254,6 +253,26 @@ def _wants_certificate(facts: Facts, tls: TlsFacts) -> str:
     return f"GET {asked.path} is answered: {_NGINX_WANTS_CERTIFICATE}" if told else ""
 
 
+def certificate_fault(verify_code: int) -> str:
+    """The fault that OpenSSL's number stands for, as far as it alone tells."""
+    if verify_code in (_NOT_YET_VALID, _EXPIRED):
+        return "certificate_expired" if verify_code == _EXPIRED else "certificate_not_yet_valid"
+    if verify_code in _WRONG_NAME:
+        return "certificate_wrong_name"
+    if verify_code == _SELF_SIGNED_LEAF:
+        return "certificate_self_signed"
+    return "issuer_unknown" if verify_code in _ISSUER_NOT_FOUND else "certificate_refused"
+
+
+def tls_fault(reason: str) -> str:
+    """The fault that OpenSSL's reason for a failed handshake stands for."""
+    if reason in _NOT_TLS:
+        return "tls_not_spoken"
+    if reason in _WANTS_CERTIFICATE:
+        return "tls_client_certificate"
+    return _BY_REASON.get(reason, "tls_failed")
+
+
 def _reason(tls: TlsFacts) -> str:
     return f"OpenSSL says: {tls.reason.replace('_', ' ').lower()}" if tls.reason else ""
 
@@ -270,27 +289,25 @@ def _plain(plain: HttpFacts | None) -> str:
 def _certificate_verdict(facts: Facts, tls: TlsFacts, code: int) -> Verdict:
     about = tls.certificate
     seen = [tls.verify_message, describe(about) if about else ""]
+    fault = certificate_fault(code)
     if code in (_NOT_YET_VALID, _EXPIRED):
         clock = _clock_evidence(tls, about)
         if clock:
             return verdict("clock_wrong", *seen, *clock)
-        fault = "certificate_expired" if code == _EXPIRED else "certificate_not_yet_valid"
         if about and about.not_before <= (tls.asked_at or 0.0) <= about.not_after:
             return verdict(fault, *seen, _ISSUERS_DATES, fix=_MEND_CHAIN)
         return verdict(fault, *seen)
     if code in _WRONG_NAME:
-        asked = f"asked for {facts.host}"
-        return verdict("certificate_wrong_name", *seen, asked)
-    by_itself = about is not None and about.self_signed and code in _ISSUER_NOT_FOUND
-    if code == _SELF_SIGNED_LEAF or by_itself:
-        return verdict("certificate_self_signed", *seen)
+        return verdict(fault, *seen, f"asked for {facts.host}")
     if code in _ISSUER_NOT_FOUND:
+        if about is not None and about.self_signed:
+            return verdict("certificate_self_signed", *seen)
         if about and about.chain_length == 1 and (about.tells_issuer or tls.issuer_akin):
             alone = "the server sent this one certificate only"
             return verdict("intermediate_missing", *seen, alone)
         only = "trusted here are the issuers in the --cacert file only" if tls.own_issuers else ""
-        return verdict("issuer_unknown", *seen, only)
-    return verdict("certificate_refused", *seen)
+        return verdict(fault, *seen, only)
+    return verdict(fault, *seen)
 
 
 def _clock_evidence(tls: TlsFacts, about: Certificate | None) -> list[str]:

@@ -100,7 +100,8 @@ def quality_verdict(talk: TalkFacts, wanted: Quality) -> Verdict | None:
         share = f"{talk.lost} of {asked} unanswered, {100 * talk.lost / asked:.1f} %"
         return verdict("too_lossy", share, f"allowed: {100 * wanted.max_loss:g} %")
     if wanted.max_rtt is not None and times and percentile(times, 95) > wanted.max_rtt:
-        slow = f"95 of 100 round trips took up to {percentile(times, 95) * 1000:.1f} ms"
+        slowest = f"{percentile(times, 95) * 1000:.1f} ms"
+        slow = f"95 % of {len(times)} round trips took {slowest} or less"
         return verdict("too_slow", slow, f"allowed: {wanted.max_rtt * 1000:g} ms")
     return None
 
@@ -108,7 +109,7 @@ def quality_verdict(talk: TalkFacts, wanted: Quality) -> Verdict | None:
 def describe_quality(talk: TalkFacts) -> str:
     """Round trips and losses in words."""
     times = talk.round_trips
-    slowest = f"95 of 100 took up to {percentile(times, 95) * 1000:.1f} ms" if times else "none"
+    slowest = f"95 % took {percentile(times, 95) * 1000:.1f} ms or less" if times else "none"
     return f"{len(times)} round trips: {slowest}; {talk.lost} unanswered"
 
 
