@@ -74,7 +74,8 @@ def print_end(report: Report, out: Console, err: Console) -> None:
 def print_verdict(verdict: Verdict, err: Console) -> None:
     """What broke, what proves it, why it usually does, what to do."""
     layer, what = verdict.layer.value, verdict.what
-    err.print(Text.assemble("wsdev: ", (f"{layer}: ", "bold red"), (what, "bold")))
+    name = (f" [{verdict.code}]", "dim")
+    err.print(Text.assemble("wsdev: ", (f"{layer}: ", "bold red"), (what, "bold"), name))
     for line in verdict.evidence:
         err.print(f"  seen: {line}")
     err.print(f"  why:  {verdict.why}")
