@@ -236,6 +236,20 @@ async def test_device_that_hears_nothing_gives_up_and_comes_back(tmp_path: Path)
         assert "close_4408" in fleet.figures.causes
 
 
+async def test_device_that_waits_to_come_back_hears_its_ack_before_the_end(tmp_path: Path) -> None:
+    patient = DeviceProfile("patient", "x.", reconnect=Reconnect(Seconds(3600), False))
+    async with running_gateway(tmp_path) as gateway:
+        # One after the other: something is always on its way.
+        plan = plan_for(gateway.port, share(gateway, "pico", 1, patient), interval=0.0)
+        async with running(plan) as fleet:
+            figures = fleet.figures
+            await until(lambda: figures.acked)
+            next(iter(gateway.hub)).port.close(1012, "")
+            await until(lambda: figures.waiting)
+            assert figures.sent == figures.acked + 1
+        assert (figures.sent, figures.reconnects) == (figures.acked, 1)
+
+
 async def test_something_else_at_the_port_is_told() -> None:
     async with serving(be_ssh) as port:
         pico = Share(BUILTIN_CLASSES["pico"], 2, habits(), None)

@@ -102,6 +102,7 @@ class FleetDevice:
         self._in_since = 0.0
         self._is_final = self._was_hit = self._is_dead = False
         self._waits = backoff(forecast.jitter)
+        self._come_now: Callable[[], None] | None = None
         self._least_wait = 0.0
 
     @property
@@ -211,9 +212,12 @@ class FleetDevice:
         self._fleet.figures.waiting += 1
 
         def come() -> None:
-            self._fleet.figures.waiting -= 1
-            self.come()
+            if self._come_now is come:
+                self._come_now = None
+                self._fleet.figures.waiting -= 1
+                self.come()
 
+        self._come_now = come
         self._fleet.at(self._fleet.now() + wait, come)
 
     def _opened(self) -> None:
@@ -368,9 +372,11 @@ class FleetDevice:
             self._come_back_in(lasts)
 
     def clear_up(self) -> None:
-        """The bad weather ends at once."""
+        """The bad weather ends at once, and who waits out a break of it need wait no longer."""
         if self.link is not None:
             self._over(self.link)
+        elif self._come_now is not None:
+            self._come_now()
 
     def _over(self, link: PacedLink) -> None:
         if self.link is not link or not self._was_hit:
