@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wsdev.errors import LinkCut, NotAllowed, UsageError
-from wsdev.hub import MAX_OPEN_COMMANDS, Change, Hub, Member, Outcome, SentCommand
+from wsdev.hub import MAX_OPEN_COMMANDS, Change, Hub, Member, Outcome, SentCommand, Traffic
 from wsdev.protocol import MAX_NAME_LENGTH, CommandAck
 
 NOW = 1000.0
@@ -33,6 +33,9 @@ class Port:
 
     def close(self, code: int, reason: str) -> None:
         raise AssertionError("the hub closes nobody")
+
+    def traffic(self) -> Traffic:
+        raise AssertionError("the hub counts nothing")
 
 
 def member(name: str) -> Member:

@@ -27,9 +27,9 @@ from rich.cells import cell_len
 
 from wsdev.codes import REFUSALS
 from wsdev.commands.journal_export import FORMATS
-from wsdev.commands.log_filters import make_wanted
 from wsdev.errors import ExitCode
 from wsdev.journal_entries import FIELDS
+from wsdev.journal_filters import make_wanted
 from wsdev.records import Refusal
 from wsdev.refusal_groups import MOST_GROUPS
 from wsdev.state_lock import LOCK_NAME, hold_state_folder

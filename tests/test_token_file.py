@@ -173,7 +173,7 @@ def test_book_of_a_newer_version_is_refused_and_left_alone(path: Path) -> None:
     before = path.read_bytes()
     error = refusal(path)
     assert error.code == "newer"
-    assert "book version 7, not 1" in error.cause
+    assert "book version 7, not 2" in error.cause
     assert "update wsdev" in error.hint
     assert path.read_bytes() == before
 

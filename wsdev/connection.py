@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import ipaddress
 import logging
 import secrets
 from collections.abc import Callable, Sequence
-from typing import Final, Protocol
+from typing import Protocol
 
 from websockets.http11 import Request
 
 from wsdev.access import Admission, may_use_name
-from wsdev.callers import parse_ip
 from wsdev.codes import BROKEN_CLOSES, CloseCode, explain_close
 from wsdev.events import (
     BadMessageReceived,
@@ -23,9 +21,9 @@ from wsdev.events import (
     PongReceived,
     RequestReceived,
 )
-from wsdev.front_desk import FrontDesk, LetIn, Visitor
+from wsdev.front_desk import FrontDesk, LetIn, visitor_at
 from wsdev.gateway_session import GatewaySession
-from wsdev.hub import Hub, Member
+from wsdev.hub import Hub, Member, Traffic
 from wsdev.journal_interface import Journal
 from wsdev.limits import Limits
 from wsdev.link import Hold, Link
@@ -34,13 +32,11 @@ from wsdev.metrics import Metrics
 from wsdev.protocol import CommandAck, Connect, DeviceClass, clean_name, message_type
 from wsdev.protocol import Connection as OlderConnect
 from wsdev.quotas import MessageBudget
-from wsdev.records import SessionStart, storable
+from wsdev.records import storable
 from wsdev.session import SessionPolicy
-from wsdev.session_record import SessionRecord
+from wsdev.session_record import SessionRecord, start_of
 from wsdev.token_format import without_tokens
 from wsdev.tokens import TokenBook
-
-_NO_ADDRESS: Final = ipaddress.IPv4Address(0)
 
 _INFO, _WARNING = logging.INFO, logging.WARNING
 
@@ -100,7 +96,7 @@ class Connection:
 
     def __init__(self, gateway: Surroundings, session: GatewaySession, link: Link) -> None:
         self.link = link
-        self.visitor = Visitor(secrets.token_hex(6), _NO_ADDRESS, ("", 0), ("", 0))
+        self.visitor = visitor_at(secrets.token_hex(6), None, None)
         self.member: Member | None = None
         self._gateway = gateway
         self._session = session
@@ -125,12 +121,8 @@ class Connection:
 
     def link_made(self) -> None:
         """A socket came in; only its address is known yet."""
-        peer = self.link.extra_info("peername")
-        local = self.link.extra_info("sockname")
-        # A peer that reset the connection before it was accepted has no name any more.
-        if isinstance(peer, tuple) and isinstance(local, tuple):
-            address = parse_ip(peer[0]) or _NO_ADDRESS
-            self.visitor = Visitor(self.visitor.id, address, peer[:2], local[:2])
+        ends = self.link.extra_info("peername"), self.link.extra_info("sockname")
+        self.visitor = visitor_at(self.visitor.id, *ends)
         code = self._gateway.entered(self)
         if code is not None:
             self._answer(self._gateway.desk.refuse(code, self.visitor))
@@ -151,6 +143,10 @@ class Connection:
     def last_proof(self) -> float:
         """Monotonic time of the last byte from the device."""
         return self._session.last_received
+
+    def traffic(self) -> Traffic:
+        """What went over the connection so far."""
+        return self._recording().traffic()
 
     def ask_for_proof(self) -> None:
         """Ping the device now, and listen even if its budget is spent: it would seem silent."""
@@ -234,21 +230,13 @@ class Connection:
             gateway.policy.wall_clock(),
             self,
             owns_name=admission.pinned_name is not None,
+            token=admission.token_id,
         )
         gateway.hub.join(self.member)
         gateway.metrics.joined(verdict.device_class.name)
         via = str(self.visitor.address) if admission.caller.forwarded else None
         agent = verdict.user_agent
-        start = SessionStart(
-            session=self.visitor.id,
-            device=self.member.name,
-            device_class=verdict.device_class.name,
-            address=self.member.address,
-            via=via,
-            user_agent=None if agent is None else storable(agent),
-            token=admission.token_id,
-            has_name=False,
-        )
+        start = start_of(self.member, via, agent)
         self._record = SessionRecord(
             gateway.journal, self._session, self.link, start, gateway.now()
         )
@@ -273,6 +261,7 @@ class Connection:
         # A name is shown to everybody: no token becomes one.
         wanted = clean_name(without_tokens(hello.device)) or pinned or self.member.name
         self._log(_INFO, "hello", wants=hello.device, version=hello.version)
+        self.member.version = None if hello.version is None else storable(str(hello.version), 64)
         if not may_use_name(wanted, pinned, self._gateway.tokens.is_claimed(wanted)):
             self.link.close(
                 CloseCode.NOT_ALLOWED,
@@ -355,6 +344,8 @@ class Connection:
 
     def _take_binary(self, event: BinaryReceived) -> None:
         whole = self._recording().took_binary(event)
+        if whole and self.member is not None:
+            self._gateway.hub.show(self.member, event.data)
         if is_logged(_INFO):
             announced = None if event.frame is None else event.frame.size
             self._log(_INFO, "binary", size=len(event.data), jpeg=whole, announced=announced)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import ipaddress
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 from urllib.parse import parse_qsl, quote_plus, unquote
 
 from websockets.datastructures import Headers
@@ -13,7 +14,7 @@ from websockets.http11 import Request
 
 from wsdev import answers
 from wsdev.access import AccessRefused, Admission, Doorkeeper
-from wsdev.callers import Caller, IPAddress, caller_of, local_trust_reason
+from wsdev.callers import Caller, IPAddress, caller_of, local_trust_reason, parse_ip
 from wsdev.codes import REFUSALS
 from wsdev.journal_interface import Journal
 from wsdev.logs import log
@@ -51,6 +52,19 @@ class Visitor:
     address: IPAddress
     peer: tuple[str, int]
     local: tuple[str, int]
+
+
+_NO_ADDRESS: Final = ipaddress.IPv4Address(0)
+
+
+def visitor_at(connection_id: str, peer: Any, local: Any) -> Visitor:
+    """The visitor at the other end of a socket, by its two ends as asyncio gives them.
+
+    A peer that reset the connection before it was accepted has no name any more.
+    """
+    if isinstance(peer, tuple) and isinstance(local, tuple):
+        return Visitor(connection_id, parse_ip(peer[0]) or _NO_ADDRESS, peer[:2], local[:2])
+    return Visitor(connection_id, _NO_ADDRESS, ("", 0), ("", 0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +164,7 @@ class FrontDesk:
         path, _, query = _origin_form(request.path).partition("?")
         head_only = request.method == "HEAD"
         if path == HEALTH_PATH:
-            return answers.health(*self._health(), head_only=head_only)
+            return answers.health(*self.health(), head_only=head_only)
         try:
             if self.draining:
                 raise AccessRefused("draining", retry_after=RETRY_AFTER_DRAIN)
@@ -170,7 +184,8 @@ class FrontDesk:
         except AccessRefused as refused:
             return self.refuse(refused.code, visitor, request, caller, refused)
 
-    def _health(self) -> tuple[str, str]:
+    def health(self) -> tuple[str, str]:
+        """``ok``, ``degraded`` or ``draining``, and why; fit for anybody who asks."""
         if self.draining:
             return "draining", "the gateway is shutting down"
         if trouble := self.trouble or self._journal.trouble:

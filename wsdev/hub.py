@@ -8,7 +8,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, Final, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 from wsdev.errors import LinkCut, NotAllowed, UsageError
 from wsdev.protocol import MAX_NAME_LENGTH, Command, CommandAck, encode
@@ -17,6 +17,15 @@ MAX_OPEN_COMMANDS: Final = 64
 """Commands to one device that wait for its answer; one more is refused."""
 
 DEFAULT_COMMAND_TIMEOUT: Final = 10.0
+
+
+class Traffic(NamedTuple):
+    """Messages and bytes, from the device and to it."""
+
+    messages_in: int
+    bytes_in: int
+    messages_out: int
+    bytes_out: int
 
 
 class DevicePort(Protocol):
@@ -33,6 +42,9 @@ class DevicePort(Protocol):
 
     def close(self, code: int, reason: str) -> None:
         """Close the connection."""
+
+    def traffic(self) -> Traffic:
+        """What went over the connection so far."""
 
 
 class Outcome(enum.StrEnum):
@@ -74,6 +86,8 @@ class Member:
         address: Where it comes from, as text.
         since: Unix time of the connection.
         owns_name: Its token is pinned to its name; another's must give way.
+        token: The id of its token; None for a local one that needed none.
+        version: Of its firmware, as it says.
     """
 
     name: str
@@ -84,6 +98,8 @@ class Member:
     port: DevicePort
     owns_name: bool = False
     rtt: float | None = None
+    token: str | None = None
+    version: str | None = None
     commands: list[SentCommand] = field(default_factory=list)
 
 
@@ -96,6 +112,7 @@ class Change(enum.StrEnum):
 
 
 Listener = Callable[[Change, Member], None]
+PictureListener = Callable[[Member, bytes], None]
 
 
 class Hub:
@@ -109,6 +126,7 @@ class Hub:
         self._max_command = max_command
         self._members: dict[str, Member] = {}
         self._listeners: list[Listener] = []
+        self._viewers: tuple[PictureListener, ...] = ()
         self._sent = 0
 
     def __len__(self) -> int:
@@ -125,6 +143,20 @@ class Hub:
         """Call ``listener`` on each change; returns the call that ends it."""
         self._listeners.append(listener)
         return lambda: self._listeners.remove(listener)
+
+    def watch(self, viewer: PictureListener) -> Callable[[], None]:
+        """Call ``viewer`` with each whole picture of any camera; returns the call that ends it."""
+        self._viewers += (viewer,)
+
+        def end() -> None:
+            self._viewers = tuple(other for other in self._viewers if other is not viewer)
+
+        return end
+
+    def show(self, member: Member, picture: bytes) -> None:
+        """A camera sent a whole picture; costs next to nothing while nobody watches."""
+        for viewer in self._viewers:
+            viewer(member, picture)
 
     def join(self, member: Member) -> None:
         """Take a device in under its name, which must be free."""

@@ -13,7 +13,7 @@ import socket
 import ssl
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +22,7 @@ from typing import Any, Final
 from wsdev import __version__, event_loop, logs
 from wsdev.errors import UsageError
 from wsdev.hub import Hub
-from wsdev.interfaces import is_public, listen, own_addresses, reachable_urls
+from wsdev.interfaces import is_beyond_loopback, is_public, listen, own_addresses, reachable_urls
 from wsdev.journal import FileJournal
 from wsdev.journal_interface import Journal
 from wsdev.journal_schema import FILE_NAME
@@ -39,6 +39,9 @@ Echo = Callable[[str], None]
 
 Recording = Callable[[ServeSettings, Path, Metrics], AbstractContextManager[Journal]]
 """Opens the journal of a state folder for as long as the gateway runs."""
+
+CONSOLE_FILES: Final = 320
+"""File descriptors that the console may take."""
 
 SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 
@@ -98,6 +101,7 @@ def run(settings: ServeSettings, echo: Echo, recording: Recording = recording) -
         sockets = listen(settings.host, settings.port)
         for sock in sockets:
             stack.enter_context(contextlib.closing(sock))
+        console = open_console(settings, stack)
         if settings.metrics_port is not None:
             page = stack.enter_context(serve_metrics(metrics, settings.metrics_port))
             logs.log(logging.INFO, "metrics", url=f"http://127.0.0.1:{page.port}/metrics")
@@ -105,7 +109,55 @@ def run(settings: ServeSettings, echo: Echo, recording: Recording = recording) -
         if book.is_new and settings.public_tokens == "window":
             book.open_window(FIRST_WINDOW)
         parts = Parts(book, journal, metrics)
-        event_loop.run(_serve(settings, parts, sockets, tls, echo))
+        event_loop.run(_serve(settings, parts, Sockets(sockets, console), tls, echo))
+
+
+@dataclass(frozen=True, slots=True)
+class Sockets:
+    """Where the device plane listens, and the console; that is empty without one."""
+
+    devices: Sequence[socket.socket]
+    console: Sequence[socket.socket] = ()
+
+
+def open_console(settings: ServeSettings, stack: contextlib.ExitStack) -> list[socket.socket]:
+    """The console's listening sockets, closed with ``stack``; none without a console."""
+    if not settings.console:
+        return []
+    from wsdev.console.serving import open_sockets  # noqa: PLC0415  (brings Starlette and uvicorn)
+
+    sockets = open_sockets(settings)
+    for sock in sockets:
+        stack.enter_context(contextlib.closing(sock))
+    return sockets
+
+
+@contextlib.asynccontextmanager
+async def _console(
+    settings: ServeSettings,
+    gateway: Gateway,
+    sockets: Sequence[socket.socket],
+    tls: ssl.SSLContext | None,
+) -> AsyncIterator[None]:
+    """The console while the block runs, if there is one."""
+    if not sockets:
+        yield
+        return
+    from wsdev.console import serving  # noqa: PLC0415
+    from wsdev.console.plane import GatewayParts  # noqa: PLC0415
+
+    parts = GatewayParts(
+        settings,
+        gateway.tokens,
+        gateway.hub,
+        gateway.metrics,
+        settings.state_folder(),
+        gateway.desk.health,
+        gateway.now,
+        gateway.policy.wall_clock,
+    )
+    async with serving.serving(parts, sockets, tls if is_beyond_loopback(sockets) else None):
+        yield
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +185,7 @@ def log_loop_fault(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> Non
 async def _serve(
     settings: ServeSettings,
     parts: Parts,
-    sockets: Sequence[socket.socket],
+    sockets: Sockets,
     tls: ssl.SSLContext | None,
     echo: Echo,
 ) -> None:
@@ -161,7 +213,9 @@ async def _serve(
         parts.metrics,
         # Not the loop's: uvloop counts whole milliseconds, and a pong on a fast network takes less.
         clock=time.monotonic,
-        max_connections=raise_file_limit() - SPARE_FILES,
+        max_connections=raise_file_limit()
+        - SPARE_FILES
+        - (CONSOLE_FILES if sockets.console else 0),
     )
     parts.metrics.watch(
         loop.call_soon_threadsafe,
@@ -170,22 +224,23 @@ async def _serve(
         journal_trouble=lambda: bool(parts.journal.trouble),
         refusals_left_out=lambda: parts.journal.left_out,
     )
-    await gateway.start(sockets, tls)
-    # What start-up made lives as long as the process; the collector need not look at it again.
-    gc.freeze()
-    for line in banner(settings, parts.book, sockets, own_addresses()):
-        echo(line)
-    sys.stdout.flush()
-    await stop.wait()
-    logs.log(logging.INFO, "draining", devices=len(gateway.hub), seconds=settings.drain)
-    await gateway.drain(settings.drain)
+    await gateway.start(sockets.devices, tls)
+    async with _console(settings, gateway, sockets.console, tls):
+        # What start-up made lives as long as the process; the collector need not look at it again.
+        gc.freeze()
+        for line in banner(settings, parts.book, sockets, own_addresses()):
+            echo(line)
+        sys.stdout.flush()
+        await stop.wait()
+        logs.log(logging.INFO, "draining", devices=len(gateway.hub), seconds=settings.drain)
+        await gateway.drain(settings.drain)
     logs.log(logging.INFO, "stopped")
 
 
 def banner(
     settings: ServeSettings,
     book: TokenBook,
-    sockets: Sequence[socket.socket],
+    sockets: Sockets,
     own: Sequence[str],
 ) -> list[str]:
     """What the operator should know at the start: addresses, tokens, warnings.
@@ -194,7 +249,7 @@ def banner(
         own: The host's addresses.
     """
     scheme = "wss" if settings.tls_cert else "ws"
-    urls = reachable_urls(sockets, scheme, own)
+    urls = reachable_urls(sockets.devices, scheme, own)
     outside = [url for url, beyond_loopback in urls if beyond_loopback]
     classes = list(settings.classes())
     lines = [f"wsdev {__version__} gateway is ready.", "", "Devices connect at"]
@@ -205,10 +260,16 @@ def banner(
     if settings.trust_local:
         lines.append("  your own programs on this host need none (--no-trust-local ends that)")
     lines += ["", "Journal", *_journal_policy(settings)]
+    lines += ["", "Console", *_console_lines(settings, sockets.console, own)]
     warnings = []
     if settings.public_tokens == "open" and outside:
         warnings.append("anyone who can reach this port can fetch a token: --public-tokens is open")
-    if is_public(sockets, own) and settings.tls_cert is None:
+    if is_beyond_loopback(sockets.console) and settings.tls_cert is None:
+        warnings.append(
+            "the console listens beyond this host without TLS: whoever hears the network can take"
+            " an operator token and run this gateway; use --tls-cert, or leave --console-host out"
+        )
+    if is_public(sockets.devices, own) and settings.tls_cert is None:
         warnings.append(
             "an address is public and there is no TLS: tokens and messages travel in the clear;"
             " use --tls-cert, or put a TLS proxy in front"
@@ -224,6 +285,18 @@ def banner(
         "Stop with Ctrl-C.",
         "",
     ]
+    return lines
+
+
+def _console_lines(
+    settings: ServeSettings, sockets: Sequence[socket.socket], own: Sequence[str]
+) -> list[str]:
+    if not sockets:
+        return ["  off (--no-console)"]
+    tls = settings.tls_cert is not None and is_beyond_loopback(sockets)
+    lines = [f"  {url}/" for url, _ in reachable_urls(sockets, "https" if tls else "http", own)]
+    if not settings.trust_local or is_beyond_loopback(sockets):
+        lines.append("  log in with a token of: wsdev tokens create --operator")
     return lines
 
 

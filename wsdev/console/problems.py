@@ -1,0 +1,87 @@
+"""What the console answers when it says no: problem documents (RFC 9457).
+
+``type`` is ``about:blank``, so ``title`` is the status's own phrase; ``code`` is the word for
+programs and ``hint`` what to do, as everywhere in wsdev.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Final
+
+import msgspec
+from starlette.responses import Response
+
+from wsdev.errors import Side, WsdevError
+
+MEDIA_TYPE: Final = "application/problem+json"
+
+
+class Problem(msgspec.Struct, frozen=True, kw_only=True):
+    """Why a request was not served."""
+
+    type: str = "about:blank"
+    title: str
+    status: int
+    detail: str
+    code: str
+    hint: str = ""
+
+
+class NotServed(WsdevError):
+    """A request that the console does not serve.
+
+    Args:
+        status: Of HTTP.
+        headers: That go with it, such as ``Retry-After``.
+    """
+
+    side = Side.PEER
+
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        cause: str,
+        hint: str = "",
+        *,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(cause, hint, code=code)
+        self.status = status
+        self.headers = dict(headers or {})
+
+
+_STATUS: Final[Mapping[str, int]] = {
+    "no_such_token": HTTPStatus.NOT_FOUND,
+    "token_unknown": HTTPStatus.NOT_FOUND,
+    "token_mistyped": HTTPStatus.NOT_FOUND,
+    "name_claimed": HTTPStatus.CONFLICT,
+    "ambiguous": HTTPStatus.CONFLICT,
+    "offline": HTTPStatus.CONFLICT,
+    "command_too_large": HTTPStatus.UNPROCESSABLE_ENTITY,
+    "too_many_commands": HTTPStatus.TOO_MANY_REQUESTS,
+    "usage": HTTPStatus.UNPROCESSABLE_ENTITY,
+}
+"""Of the errors that a request can bring about; all others are the host's: 503."""
+
+
+def answer_to(error: WsdevError) -> Response:
+    """The problem document that tells of an error."""
+    if isinstance(error, NotServed):
+        return answer(error.status, error.code, error.cause, error.hint, error.headers)
+    status = _STATUS.get(error.code, HTTPStatus.SERVICE_UNAVAILABLE)
+    return answer(status, error.code, error.cause, error.hint)
+
+
+def answer(
+    status: int, code: str, detail: str, hint: str = "", headers: Mapping[str, str] | None = None
+) -> Response:
+    """A problem document as an answer."""
+    problem = Problem(
+        title=HTTPStatus(status).phrase, status=int(status), detail=detail, code=code, hint=hint
+    )
+    return Response(
+        msgspec.json.encode(problem), status, dict(headers or {}), media_type=MEDIA_TYPE
+    )
