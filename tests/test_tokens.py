@@ -613,7 +613,7 @@ def test_book_of_a_newer_wsdev_is_refused_and_left_alone(tmp_path: Path) -> None
     TokenBook.open(tmp_path).close()
     path = tmp_path / "tokens.db"
     db = sqlite3.connect(path)
-    db.execute("PRAGMA user_version = 2")
+    db.execute("PRAGMA user_version = 3")
     db.close()
     before = path.read_bytes()
     assert failure(lambda: TokenBook.open(tmp_path)).code == "newer"

@@ -163,7 +163,9 @@ class TokenBook:
             return record
         raise RetiredToken(
             f"the token {record.id} was {end}",
-            f"give the device a new one: wsdev tokens create --device {record.device_class}",
+            "make a new one: wsdev tokens create --operator"
+            if record.kind is TokenKind.OPERATOR
+            else f"give the device a new one: wsdev tokens create --device {record.device_class}",
         )
 
     def refresh(self) -> bool:
