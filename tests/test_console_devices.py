@@ -50,28 +50,27 @@ async def test_device_that_is_away_is_known_from_the_journal(tmp_path: Path) -> 
 
 
 async def test_devices_are_chosen_by_class_and_state(tmp_path: Path) -> None:
-    async with running_console(tmp_path) as console:
-        async with (
-            console.gateway.device(name="kitchen"),
-            console.gateway.device("esp32cam", name="hall"),
-        ):
-            async with console.gateway.device(name="gone") as gone:
-                await gone.telemetry(1)
-            await console.gateway.log.wait_for("disconnected")
-            await console.recorded()
-            console.gateway.clock.advance(KNOWN_FOR + 1)
+    async with (
+        running_console(tmp_path) as console, console.gateway.device(name="kitchen"),
+        console.gateway.device("esp32cam", name="hall"),
+    ):
+        async with console.gateway.device(name="gone") as gone:
+            await gone.telemetry(1)
+        await console.gateway.log.wait_for("disconnected")
+        await console.recorded()
+        console.gateway.clock.advance(KNOWN_FOR + 1)
 
-            async def names(**query: str) -> list[str]:
-                answer = await console.client.get("/api/devices", params=query)
-                return [device["name"] for device in answer.json()["devices"]]
+        async def names(**query: str) -> list[str]:
+            answer = await console.client.get("/api/devices", params=query)
+            return [device["name"] for device in answer.json()["devices"]]
 
-            assert await names() == ["gone", "hall", "kitchen"]
-            assert await names(state="online") == ["hall", "kitchen"]
-            assert await names(state="offline") == ["gone"]
-            assert await names(**{"class": "esp32cam"}) == ["hall"]
-            answer = await console.client.get("/api/devices", params={"state": "asleep"})
-            problem(answer, 422, "unfit")
-            problem(await console.client.get("/api/devices?clas=pico"), 422, "unfit")
+        assert await names() == ["gone", "hall", "kitchen"]
+        assert await names(state="online") == ["hall", "kitchen"]
+        assert await names(state="offline") == ["gone"]
+        assert await names(**{"class": "esp32cam"}) == ["hall"]
+        answer = await console.client.get("/api/devices", params={"state": "asleep"})
+        problem(answer, 422, "unfit")
+        problem(await console.client.get("/api/devices?clas=pico"), 422, "unfit")
 
 
 async def test_unknown_device_is_not_found(tmp_path: Path) -> None:

@@ -7,9 +7,9 @@ import pytest
 from console_harness import GUARD, RunningConsole, running_console
 from harness import FAR, bearer
 
+from wsdev.console.app import Application
 from wsdev.console.logins import LIFETIME
 from wsdev.console.operations import Operation
-from wsdev.console.app import Application
 
 ROUTES = [
     ("GET", "/api/devices"),

@@ -16,7 +16,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from wsdev.console import devices, events, health, journal, login, page, pictures, problems, tokens
-from wsdev.console.inputs import MOST_BODY, read_body, read_query
+from wsdev.console.inputs import read_body, read_query
 from wsdev.console.openapi import document
 from wsdev.console.operations import Call, Operation
 from wsdev.console.plane import Plane
@@ -67,7 +67,6 @@ class Application:
                 WsdevError: _own_problem,
                 Exception: _fault,
             },
-            max_body_size=MOST_BODY,
         )
         app.router.redirect_slashes = False
         self._app = _guarded(app, plane, self._public)
@@ -161,7 +160,6 @@ def _with_headers(scope: Scope, send: Send) -> Send:
 _HTTP_CODES: Final = {
     404: ("not_found", "there is nothing at this path", "see /openapi.json"),
     405: ("method_not_allowed", "this path takes other methods", "see the Allow header"),
-    413: ("too_large", f"the body is over {MOST_BODY} bytes", "send less"),
 }
 
 

@@ -25,6 +25,7 @@ another cookie jar.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import enum
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -39,6 +40,7 @@ from wsdev.callers import Caller, IPAddress, caller_of, local_trust_reason, pars
 from wsdev.codes import REFUSALS
 from wsdev.console.logins import LIFETIME, Logins
 from wsdev.console.problems import NotServed
+from wsdev.errors import WsdevError
 from wsdev.peer_owner import is_own_process
 from wsdev.quotas import RateWindow
 from wsdev.settings import ServeSettings
@@ -223,6 +225,11 @@ class Gate:
     def _good(self, token: bytes, request: HTTPConnection, headers: Headers) -> TokenRecord:
         """The operator token's record. A good one counts even while its address is blocked."""
         record = self._book.find(token)
+        if record is None:
+            # Made a moment ago, perhaps, by the command beside us.
+            with contextlib.suppress(WsdevError):
+                self._book.catch_up()
+            record = self._book.find(token)
         if (
             record is not None
             and record.kind is TokenKind.OPERATOR

@@ -59,10 +59,10 @@ def read_query(params: QueryParams, wanted: type[_Asked]) -> _Asked:
 
 
 def _plain(text: str, wanted: Any) -> Any:
-    # msgspec would take the word null for nothing, and a text is a text.
-    if wanted is str or "str" in str(wanted):
+    if "str" in str(wanted):
         return text
-    if not text.strip() or text != text.strip():
+    # msgspec would take the word null for nothing.
+    if not text.strip() or text != text.strip() or text.lower() == "null":
         raise _unfit(f"{printable(text, 64)!r} is no value", "leave the parameter out")
     return text
 

@@ -41,11 +41,16 @@ Kind = Annotated[str, msgspec.Meta(extra_json_schema={"enum": list(KINDS)})]
 Moment = Annotated[
     str,
     msgspec.Meta(
-        description="1h (ago), 08:30 (today), today, yesterday, 2026-01-31T08:30",
-        extra_json_schema={"pattern": r"^[1-9][0-9]{0,3}[smhd]$"},
+        description="1h (ago), 08:30 (today), today, yesterday, 2026-01-31T08:30", examples=["1h"]
     ),
 ]
-Address = Annotated[str, msgspec.Meta(description="An address, or a network as 192.0.2.0/24")]
+Address = Annotated[
+    str,
+    msgspec.Meta(description="An address, or a network as 192.0.2.0/24", examples=["192.0.2.7"]),
+]
+ClassName = Annotated[
+    str, msgspec.Meta(extra_json_schema={"pattern": "^[a-z0-9][a-z0-9_-]{0,23}$"})
+]
 Number = Annotated[int, msgspec.Meta(ge=1, le=LAST)]
 
 
@@ -54,7 +59,7 @@ class Filters(Query, frozen=True, kw_only=True, rename={"device_class": "class"}
     keep the whole gateway busy."""
 
     device: tuple[str, ...] = ()
-    device_class: tuple[str, ...] = ()
+    device_class: tuple[ClassName, ...] = ()
     address: tuple[Address, ...] = ()
     kind: tuple[Kind, ...] = ()
     since: Moment | None = None
@@ -205,7 +210,7 @@ class RefusalQuery(Query, frozen=True, kw_only=True, rename={"device_class": "cl
     """Which refusals and broken links."""
 
     device: tuple[str, ...] = ()
-    device_class: tuple[str, ...] = ()
+    device_class: tuple[ClassName, ...] = ()
     address: tuple[Address, ...] = ()
     since: Moment | None = None
     until: Moment | None = None

@@ -117,12 +117,16 @@ class _Protocol(H11Protocol):
         closing = self.transport.is_closing()
         if closing and self._closing_since is None:
             self._closing_since = now
-        if (
-            _is_over(self._asked_since, HEAD_SECONDS, now)
-            or _is_over(self._unread_since, STALL_SECONDS, now)
-            or _is_over(self._closing_since, HEAD_SECONDS, now)
+        for cause, since, patience in (
+            ("slow_head", self._asked_since, HEAD_SECONDS),
+            ("unread", self._unread_since, STALL_SECONDS),
+            ("slow_end", self._closing_since, HEAD_SECONDS),
         ):
-            self.transport.abort()
+            if since is not None and now - since > patience:
+                address = None if self.client is None else self.client[0]
+                log(logging.INFO, "console_cut", address=address, cause=cause)
+                self.transport.abort()
+                return
 
 
 def _raw_problem(status: int, code: str, detail: str, hint: str) -> bytes:
@@ -131,10 +135,6 @@ def _raw_problem(status: int, code: str, detail: str, hint: str) -> bytes:
     head = [f"HTTP/1.1 {status} {HTTPStatus(status).phrase}".encode()]
     head += [name + b": " + value for name, value in answer.raw_headers]
     return b"\r\n".join([*head, b"", bytes(answer.body)])
-
-
-def _is_over(since: float | None, patience: float, now: float) -> bool:
-    return since is not None and now - since > patience
 
 
 class _Server(uvicorn.Server):

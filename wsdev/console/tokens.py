@@ -22,9 +22,14 @@ DAY: Final = 86400.0
 
 Seconds = Annotated[float, msgspec.Meta(ge=0, le=365 * DAY)]
 Name = Annotated[
-    str, msgspec.Meta(extra_json_schema={"pattern": "^[A-Za-z0-9][A-Za-z0-9-]{0,30}$"})
+    str,
+    msgspec.Meta(
+        extra_json_schema={"pattern": "^[A-Za-z0-9._]([A-Za-z0-9._-]{0,62}[A-Za-z0-9._])?$"}
+    ),
 ]
-ClassName = Annotated[str, msgspec.Meta(extra_json_schema={"pattern": "^[a-z][a-z0-9]{0,6}$"})]
+ClassName = Annotated[
+    str, msgspec.Meta(extra_json_schema={"pattern": "^[a-z0-9][a-z0-9_-]{0,23}$"})
+]
 
 
 class Token(msgspec.Struct, frozen=True, kw_only=True, rename={"device_class": "class"}):
