@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import json
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -125,6 +125,13 @@ async def send_picture(console: RunningConsole, device: Device, data: bytes) -> 
     """Send a binary message, and return once the gateway has it."""
     await device.write(frame(BINARY, data))
     await device.telemetry(f"after-{id(data)}")
+
+
+async def until(is_so: Callable[[], bool]) -> None:
+    """Return once something holds that nobody tells of."""
+    async with asyncio.timeout(PATIENCE):
+        while not is_so():  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
 
 
 class Events:
