@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wsdev.errors import LinkCut, NotAllowed, UsageError
+from wsdev.errors import DeviceOffline, NotAllowed, UsageError
 from wsdev.hub import MAX_OPEN_COMMANDS, Change, Hub, Member, Outcome, SentCommand
 from wsdev.protocol import MAX_NAME_LENGTH, CommandAck
 
@@ -236,7 +236,7 @@ def test_commands_are_settled_once_if_the_end_of_one_makes_the_device_leave() ->
 
 
 def test_command_to_nobody_says_so() -> None:
-    with pytest.raises(LinkCut) as caught:
+    with pytest.raises(DeviceOffline) as caught:
         hub_with("hall")[0].send("kitchen", {"name": "blink"}, not_settled, now=NOW)
     assert caught.value.code == "offline"
 

@@ -20,11 +20,13 @@ from pathlib import Path
 from typing import Any, Final
 
 from wsdev import __version__, event_loop, logs
+from wsdev.command_archive import FileArchive
+from wsdev.command_desk import CommandDesk
 from wsdev.errors import UsageError
 from wsdev.hub import Hub
 from wsdev.interfaces import is_public, listen, own_addresses, reachable_urls
 from wsdev.journal import FileJournal
-from wsdev.journal_interface import Journal
+from wsdev.journal_interface import CommandArchive, Journal
 from wsdev.journal_schema import FILE_NAME
 from wsdev.log_writer import written_aside
 from wsdev.metrics import Metrics
@@ -104,7 +106,7 @@ def run(settings: ServeSettings, echo: Echo, recording: Recording = recording) -
         journal = stack.enter_context(recording(settings, folder, metrics))
         if book.is_new and settings.public_tokens == "window":
             book.open_window(FIRST_WINDOW)
-        parts = Parts(book, journal, metrics)
+        parts = Parts(book, journal, FileArchive(folder), metrics)
         event_loop.run(_serve(settings, parts, sockets, tls, echo))
 
 
@@ -114,6 +116,7 @@ class Parts:
 
     book: TokenBook
     journal: Journal
+    archive: CommandArchive
     metrics: Metrics
 
 
@@ -153,10 +156,12 @@ async def _serve(
     for number in SIGNALS:
         loop.add_signal_handler(number, on_signal)
     parts.journal.start(loop.call_soon_threadsafe)
+    hub = Hub(max_command=settings.limits().command_bytes)
+    CommandDesk(hub, parts.journal, parts.archive, clock=time.monotonic)
     gateway = Gateway(
         settings,
         parts.book,
-        Hub(max_command=settings.limits().command_bytes),
+        hub,
         parts.journal,
         parts.metrics,
         # Not the loop's: uvloop counts whole milliseconds, and a pong on a fast network takes less.
