@@ -17,7 +17,15 @@ from functools import partial
 from typing import Any, Final
 
 from wsdev.absences import Absences
-from wsdev.command_queue import MAX_QUEUE_TIME, Batch, CommandQueue, Line, Waiting, check_times
+from wsdev.command_queue import (
+    MAX_QUEUE_TIME,
+    Batch,
+    CommandQueue,
+    Line,
+    Waiting,
+    check_form,
+    check_times,
+)
 from wsdev.command_records import (
     MAX_DETAIL,
     CommandRecord,
@@ -120,13 +128,12 @@ class CommandDesk:
 
         Raises:
             DeviceOffline: the device is away, and the command may not wait.
-            UsageError: it is too large (``command_too_large``), a time or the name cannot be meant,
-                or it may wait and holds a token, which no disk is to hold.
+            UsageError: it is too large (``command_too_large``), its form, a time or the name cannot
+                be meant, or it may wait and holds a token, which no disk is to hold.
             NotAllowed: ``too_many_commands`` unanswered, ``queue_full``, or ``cannot_record``.
         """
         check_times(timeout, queue_for)
-        if not isinstance(command, dict):
-            raise UsageError("a command is a JSON object", code="bad_command")
+        check_form(command)
         member = self._hub.get(device)
         if member is None and queue_for is None:
             raise self.absences.error(device)

@@ -152,3 +152,21 @@ def check_times(timeout: float, queue_for: float | None) -> None:
         )
     if queue_for is not None and not 0 < queue_for <= MAX_QUEUE_TIME:
         raise UsageError("a command waits for over 0 s and at most 30 days", code="bad_queue_time")
+
+
+def check_form(command: object) -> None:
+    """See that a command is one, and that all of it would go out.
+
+    Raises:
+        UsageError: ``bad_command``.
+    """
+    if isinstance(command, dict):
+        if "type" in command or "action" in command:
+            return
+        if isinstance(command.get("name"), str) and command.keys() <= {"name", "args"}:
+            return
+    raise UsageError(
+        "a command is a JSON object with a type or an action, or with a name and perhaps args",
+        'for example {"type":"servo","command":{"servo1":90}} or {"name":"blink","args":3}',
+        code="bad_command",
+    )
