@@ -50,13 +50,6 @@ REMEMBERED: Final = 1000
 
 MAX_BY: Final = 128
 
-_STATES: Final = {
-    Outcome.ACKNOWLEDGED: CommandState.ACKNOWLEDGED,
-    Outcome.FAILED: CommandState.FAILED,
-    Outcome.IGNORED: CommandState.IGNORED,
-    Outcome.EXPIRED: CommandState.EXPIRED,
-    Outcome.LOST: CommandState.LOST,
-}
 _REASONS: Final = {
     Outcome.EXPIRED: "no answer in time",
     Outcome.LOST: "the connection ended before an answer",
@@ -168,8 +161,11 @@ class CommandDesk:
         Raises:
             JournalError, StateFolderError: the journal cannot be read.
         """
-        found = self._open.get(command_id) or self._over.get(command_id)
-        return found or self._archive.find(command_id)
+        return self.recent(command_id) or self._archive.find(command_id)
+
+    def recent(self, command_id: str) -> CommandRecord | None:
+        """The command of that id, if it is in memory: not over, or not for long."""
+        return self._open.get(command_id) or self._over.get(command_id)
 
     async def settled(self, record: CommandRecord, patience: float) -> CommandRecord:
         """The same record once it is over, or after ``patience`` seconds as it is then."""
@@ -354,12 +350,12 @@ class CommandDesk:
         )
 
     def _done(self, record: CommandRecord, sent: SentCommand) -> None:
-        reason = _DOUBTFUL if sent.is_doubtful else _REASONS.get(sent.outcome)
-        if sent.outcome in (Outcome.ACKNOWLEDGED, Outcome.FAILED, Outcome.IGNORED):
-            reason = None
+        reason = _REASONS.get(sent.outcome)
+        if sent.is_doubtful and sent.outcome is Outcome.EXPIRED:
+            reason = _DOUBTFUL
         if sent.detail is not None:
             record.detail = storable_json(sent.detail, MAX_DETAIL)
-        self._end(record, _STATES[sent.outcome], reason)
+        self._end(record, CommandState(sent.outcome.value), reason)
         self._deliver(record.device)
 
     # States

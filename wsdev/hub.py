@@ -41,7 +41,7 @@ class DevicePort(Protocol):
 
 
 class Outcome(enum.StrEnum):
-    """What became of a command."""
+    """What became of a command, in the words of command_records.CommandState."""
 
     OPEN = "open"
     ACKNOWLEDGED = "acknowledged"

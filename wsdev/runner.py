@@ -157,7 +157,13 @@ async def _serve(
         loop.add_signal_handler(number, on_signal)
     parts.journal.start(loop.call_soon_threadsafe)
     hub = Hub(max_command=settings.limits().command_bytes)
-    CommandDesk(hub, parts.journal, parts.archive, clock=time.monotonic)
+    CommandDesk(
+        hub,
+        parts.journal,
+        parts.archive,
+        clock=time.monotonic,
+        on_over=parts.metrics.commanded,
+    )
     gateway = Gateway(
         settings,
         parts.book,

@@ -143,11 +143,11 @@ def _command(entry: CommandEntry) -> str:
     until = entry.queue_until
     return _join(
         f"{whole(entry.command_type)} {whole(entry.id)}",
+        whole(entry.body or ""),
+        whole(entry.reason or ""),
+        whole(entry.detail or ""),
         f"by {whole(entry.by)}",
         None if until is None else f"until {moment(until).astimezone().isoformat('T', 'seconds')}",
-        whole(entry.reason or ""),
-        whole(entry.body or ""),
-        whole(entry.detail or ""),
     )
 
 
