@@ -538,6 +538,19 @@ async def test_absent_device_gets_its_queue_after_the_welcome_and_acks_by_type(
         assert (line["device"], line["type"], line["by"]) == ("kitchen", "servo", "operator o-1")
 
 
+async def test_device_with_a_name_of_its_own_speaks_first(tmp_path: Path) -> None:
+    async with running_gateway(tmp_path) as gateway:
+        token = gateway.token(name="kitchen")
+        record = submit(gateway, SERVO, queue_for=60)
+        async with gateway.device(token=token) as device:
+            await gateway.commands.kept()
+            assert not record.sent
+            assert (await device.hello("kitchen"))["type"] == "connection_ack"
+            assert (await answer(device, id=record.id))["id"] == record.id
+            await gateway.commands.settled(record, PATIENCE)
+            assert record.state is CommandState.ACKNOWLEDGED
+
+
 async def test_nothing_is_claimed_before_the_device_answers(tmp_path: Path) -> None:
     async with running_gateway(tmp_path) as gateway, gateway.device(name="kitchen") as device:
         record = submit(gateway, SERVO)

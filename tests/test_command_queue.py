@@ -10,11 +10,14 @@ from wsdev.command_queue import (
     Batch,
     CommandQueue,
     Waiting,
+    check_form,
     check_times,
+    check_waiting,
 )
 from wsdev.command_records import CommandRecord
 from wsdev.errors import NotAllowed, UsageError
 from wsdev.hub import Member, ReadyCommand
+from wsdev.token_format import new_token
 
 
 def waiting(device: str = "kitchen", until: float = 100.0, number: int = 1) -> Waiting:
@@ -99,3 +102,28 @@ def test_time_in_the_queue_that_cannot_be_meant_is_refused(queue_for: float) -> 
 
 def test_longest_times_are_allowed() -> None:
     check_times(MAX_TIMEOUT, MAX_QUEUE_TIME)
+
+
+@pytest.mark.parametrize(
+    "command", [[1], {}, {"text": "hello"}, {"name": 1}, {"name": "blink", "times": 3}], ids=str
+)
+def test_command_that_would_not_go_out_whole_is_refused(command: object) -> None:
+    with pytest.raises(UsageError) as caught:
+        check_form(command)
+    assert caught.value.code == "bad_command"
+
+
+@pytest.mark.parametrize(
+    "command", [{"type": "x", "a": 1}, {"action": "y"}, {"name": "z", "args": [1]}], ids=str
+)
+def test_command_of_any_known_form_is_taken(command: object) -> None:
+    check_form(command)
+
+
+def test_what_waits_has_a_device_and_no_secrets() -> None:
+    ready = ReadyCommand("c-1", new_token("pico").encode(), "x")
+    for device, may_be_kept, code in [("a b", False, "bad_name"), ("hall", True, "holds_token")]:
+        with pytest.raises(UsageError) as caught:
+            check_waiting(device, ready, may_be_kept=may_be_kept)
+        assert caught.value.code == code
+    check_waiting("hall", ready, may_be_kept=False)

@@ -25,6 +25,7 @@ from wsdev.command_queue import (
     Waiting,
     check_form,
     check_times,
+    check_waiting,
 )
 from wsdev.command_records import (
     MAX_DETAIL,
@@ -36,10 +37,8 @@ from wsdev.errors import LocalError, NotAllowed, UsageError, WsdevError
 from wsdev.hub import Change, Hub, Member, Outcome, ReadyCommand, SentCommand
 from wsdev.journal_interface import CommandArchive, CommandJournal
 from wsdev.logs import log
-from wsdev.protocol import clean_name
 from wsdev.records import storable
 from wsdev.sanitize import printable
-from wsdev.token_format import without_tokens
 
 QUEUE_WINDOW: Final = 4
 """Commands of a queue that are unanswered at a time. All at once would be more than a Pico W's TCP
@@ -89,6 +88,7 @@ class CommandDesk:
         self._wall_clock = wall_clock
         self._on_over = on_over
         self._queue = CommandQueue()
+        self._unheard: set[str] = set()
         self._open: dict[str, CommandRecord] = {}
         self._over: OrderedDict[str, CommandRecord] = OrderedDict()
         self.absences = Absences(hub, archive, clock=clock, wall_clock=wall_clock)
@@ -228,18 +228,7 @@ class CommandDesk:
     # Queueing
 
     def _check_queueing(self, device: str, ready: ReadyCommand, queue_for: float | None) -> None:
-        if clean_name(device) != device or not device:
-            raise UsageError(
-                f"{printable(device)!r} is no name of a device", "see which there are",
-                code="bad_name",
-            )  # fmt: skip
-        text = ready.text.decode()
-        if queue_for is not None and without_tokens(text) != text:
-            raise UsageError(
-                "a command that holds a token cannot wait: what waits is kept on disk",
-                "send it while the device is there",
-                code="holds_token",
-            )
+        check_waiting(device, ready, may_be_kept=queue_for is not None)
         if self._journal.is_full:
             raise NotAllowed(
                 "the journal's disk does not keep up: nothing can be queued now",
@@ -278,6 +267,9 @@ class CommandDesk:
         member = self._hub.get(device)
         if line is None or line.batch is not None or member is None:
             return
+        if member.port.last_proof() <= line.silent_until:
+            self._unheard.add(device)
+            return
         head = line.waiting[: max(0, QUEUE_WINDOW - len(member.commands))]
         if not head:
             return  # goes on with the next answer
@@ -311,7 +303,10 @@ class CommandDesk:
     def _member_changed(self, change: Change, member: Member) -> None:
         if change is not Change.JOINED:
             self._gone(member.name if change is Change.LEFT else member.former_name)
-        if change is not Change.LEFT:
+        line = self._queue.line(member.name)
+        if change is not Change.LEFT and line is not None:
+            if member.owns_name:  # it may have said nothing yet, and is to speak first
+                line.silent_until = self._clock()
             self._deliver(member.name)
 
     def _gone(self, device: str) -> None:
@@ -324,6 +319,10 @@ class CommandDesk:
             self._end(one.record, CommandState.EXPIRED, _LEFT)
 
     def _sweep(self, now: float) -> None:
+        if self._unheard:
+            unheard, self._unheard = self._unheard, set()
+            for device in unheard:
+                self._deliver(device)
         for one in self._queue.due(now):
             self._queue.remove(one)
             self._end(one.record, CommandState.EXPIRED, _TOO_LATE)

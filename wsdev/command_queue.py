@@ -13,6 +13,9 @@ from typing import Final
 from wsdev.command_records import CommandRecord
 from wsdev.errors import NotAllowed, UsageError
 from wsdev.hub import Member, ReadyCommand
+from wsdev.protocol import clean_name
+from wsdev.sanitize import printable
+from wsdev.token_format import without_tokens
 
 MAX_TIMEOUT: Final = 3600.0
 """Seconds that a device may have for its answer."""
@@ -50,10 +53,15 @@ class Batch:
 
 @dataclass(slots=True, eq=False)
 class Line:
-    """The commands that wait for one device, oldest first, and which of them go out now."""
+    """The commands that wait for one device, oldest first, and which of them go out now.
+
+    Attributes:
+        silent_until: Its device is sent nothing before it said something after that time.
+    """
 
     waiting: list[Waiting] = field(default_factory=list)
     batch: Batch | None = None
+    silent_until: float = -math.inf
 
     def is_leaving(self, one: Waiting) -> bool:
         """Whether it is on its way already."""
@@ -152,6 +160,30 @@ def check_times(timeout: float, queue_for: float | None) -> None:
         )
     if queue_for is not None and not 0 < queue_for <= MAX_QUEUE_TIME:
         raise UsageError("a command waits for over 0 s and at most 30 days", code="bad_queue_time")
+
+
+def check_waiting(device: str, ready: ReadyCommand, *, may_be_kept: bool) -> None:
+    """See that a command can wait for a device.
+
+    Args:
+        may_be_kept: It is to outlive a restart.
+
+    Raises:
+        UsageError: ``bad_name`` or ``holds_token``.
+    """
+    if clean_name(device) != device or not device:
+        raise UsageError(
+            f"{printable(device)!r} is no name of a device",
+            "see which there are",
+            code="bad_name",
+        )
+    text = ready.text.decode()
+    if may_be_kept and without_tokens(text) != text:
+        raise UsageError(
+            "a command that holds a token cannot wait: what waits is kept on disk",
+            "send it while the device is there",
+            code="holds_token",
+        )
 
 
 def check_form(command: object) -> None:
