@@ -32,7 +32,7 @@ async def test_command_is_answered_with_what_the_device_said(tmp_path: Path) -> 
         answer = await asking
         told = answer.json()
         assert (answer.status_code, told["state"], told["is_over"]) == (200, "acknowledged", True)
-        assert (told["id"], told["by"]) == (command["id"], "token:alice")
+        assert (told["id"], told["by"]) == (command["id"], "console:alice")
         assert answer.headers["location"] == f"/api/commands/{command['id']}"
         assert (await console.client.get(answer.headers["location"])).json() == told
 

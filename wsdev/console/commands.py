@@ -102,7 +102,7 @@ async def send_command(call: Call) -> Response:
         wish.command,
         timeout=wish.timeout,
         queue_for=wish.queue_for if wish.queue else None,
-        by=f"{call.operator.way}:{call.operator.name}",
+        by=f"console:{call.operator.name}",
     )
     patience = call.query.wait
     if patience is None:
