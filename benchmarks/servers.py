@@ -162,7 +162,8 @@ def wsdev_gateway(
     """
     with tempfile.TemporaryDirectory(prefix="wsdev-benchmark-") as folder:
         command = [sys.executable, "-m", *program, "--host", LOOPBACK, "--port", "0"]
-        command += ["--state", folder, "--no-trust-local", "--drain", "0", *options]
+        command += ["--state", folder, "--no-trust-local", "--drain", "0"]
+        command += ["--no-console", *options]
         with child(command, core) as process:
             banner = lines_until(process.stdout, _READY.__eq__)
             port = _PORT.search("\n".join(banner))

@@ -195,7 +195,9 @@ def starting_gateway(
         device_tokens: Tokens by device name, which must not be in what it writes.
     """
     serve = [sys.executable, "-m", "wsdev", "serve", "--port", "0", "--state", str(state)]
-    serve += ["--log-format", "json", "--drain", "0", *options]
+    serve += ["--log-format", "json", "--drain", "0"]
+    # Each test that wants the console says so, and where: they run side by side.
+    serve += [*([] if "--console" in options else ["--no-console"]), *options]
     for host in hosts:
         serve += ["--host", host]
     gateway = GatewayProcess([*inside, *serve], device_tokens or {})

@@ -27,9 +27,9 @@ from rich.cells import cell_len
 
 from wsdev.codes import REFUSALS
 from wsdev.commands.journal_export import FORMATS
-from wsdev.commands.log_filters import make_wanted
 from wsdev.errors import ExitCode
 from wsdev.journal_entries import FIELDS
+from wsdev.journal_filters import make_wanted
 from wsdev.records import Refusal
 from wsdev.refusal_groups import MOST_GROUPS
 from wsdev.state_lock import LOCK_NAME, hold_state_folder
@@ -311,6 +311,29 @@ def test_last_fifty_are_shown_unless_told_otherwise(journal: MadeJournal) -> Non
 )
 def test_options_choose(journal: MadeJournal, arguments: list[str], expected: list[int]) -> None:
     assert sequences(journal, *arguments) == expected
+
+
+def test_commands_are_shown_with_their_states_and_can_be_chosen(journal: MadeJournal) -> None:
+    journal.command("c-1", queue_until=START, by="o\x1b]0;x\x07")  # 10
+    journal.command("c-1", "sent", session="000000000002")  # 11
+    journal.command("c-1", "failed", detail='{"jam":"\\u009b31m"}')  # 12
+    journal.command("c-2", device="hall")  # 13
+    assert sequences(journal, "--kind", "command") == [10, 11, 12, 13]
+    assert sequences(journal, "--kind", "command", "--device", "hall") == [13]
+    assert sequences(journal, "--grep", "^failed$") == [12]
+    assert sequences(journal, "--session", "000000000002", "--kind", "command") == [11]
+    assert 10 not in sequences(journal, "--class", "pico")
+    shown = [
+        re.split(r"  +", line) for line in logs(journal, "--kind", "command").stdout.split("\n")
+    ]
+    assert [line[1:4] for line in shown[:4]] == [
+        ["kitchen", "queued", "servo c-1"],
+        ["kitchen", "sent", "servo c-1"],
+        ["kitchen", "failed", "servo c-1"],
+        ["hall", "queued", "servo c-2"],
+    ]
+    assert "\x1b" not in logs(journal).stdout
+    assert shown[0][4] == '{"type":"servo"}'
 
 
 def test_time_ago_is_counted_from_now(journal: MadeJournal) -> None:

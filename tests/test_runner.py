@@ -34,7 +34,7 @@ from wsdev.errors import ExitCode
 from wsdev.interfaces import listen
 from wsdev.journal_interface import Journal
 from wsdev.metrics import Metrics
-from wsdev.runner import banner, log_loop_fault, recording
+from wsdev.runner import Sockets, banner, log_loop_fault, recording
 from wsdev.serve_note import NOTE_NAME
 from wsdev.settings import load
 from wsdev.state_lock import note_of
@@ -44,11 +44,14 @@ from wsdev.tokens import TokenBook
 # What stops a start: one line with the remedy, and an exit code of its own
 
 
+SERVE = [sys.executable, "-m", "wsdev", "serve", "--host", "127.0.0.1"]
+
+
 def start(*options: object) -> subprocess.CompletedProcess[str]:
     """Run ``wsdev serve`` on loopback until it gives up."""
     environment = {k: v for k, v in os.environ.items() if not k.startswith("WSDEV_")}
     return subprocess.run(
-        [sys.executable, "-m", "wsdev", "serve", "--host", "127.0.0.1", *map(str, options)],
+        [*SERVE, *([] if "--console" in options else ["--no-console"]), *map(str, options)],
         capture_output=True,
         text=True,
         timeout=PATIENCE,
@@ -247,14 +250,15 @@ def shown(
     """The banner of a gateway on a host with those addresses, and its port."""
     settings = load(flags, {})
     sockets = listen(settings.host or ("0.0.0.0",), 0)
+    console = listen((settings.console_host,), 0) if settings.console else []
     try:
         with TokenBook.open(folder, clock=Clock(start=1_800_000_000)) as book:
             if window:
                 book.open_window(window)
-            lines = banner(settings, book, sockets, own)
+            lines = banner(settings, book, Sockets(sockets, console), own)
             yield "\n".join(lines), sockets[0].getsockname()[1]
     finally:
-        for sock in sockets:
+        for sock in [*sockets, *console]:
             sock.close()
 
 

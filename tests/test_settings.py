@@ -54,6 +54,9 @@ VALUES: dict[str, list[tuple[str, Any]]] = {
         ("1", PicturesKept(last=1)),
     ],
     "metrics_port": [("9100", 9100), ("0", 0), ("9101", 9101)],
+    "console": [("no", False), ("on", True), ("off", False)],
+    "console_host": [("::1", "::1"), ("0.0.0.0", "0.0.0.0"), ("localhost", "localhost")],
+    "console_port": [("0", 0), ("3002", 3002), ("8443", 8443)],
     "limit": [
         ("connections=5", (("connections", 5),)),
         ("stall_timeout=1m", (("stall_timeout", 60.0),)),

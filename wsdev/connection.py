@@ -9,7 +9,6 @@ from typing import Protocol
 from websockets.http11 import Request
 
 from wsdev.access import Admission, may_use_name
-from wsdev.callers import peer_ip
 from wsdev.codes import BROKEN_CLOSES, CloseCode, explain_close
 from wsdev.events import (
     BadMessageReceived,
@@ -21,9 +20,9 @@ from wsdev.events import (
     PongReceived,
     RequestReceived,
 )
-from wsdev.front_desk import NO_ADDRESS, FrontDesk, LetIn, stranger
+from wsdev.front_desk import FrontDesk, LetIn, visitor_at
 from wsdev.gateway_session import GatewaySession
-from wsdev.hub import Hub, Member
+from wsdev.hub import Hub, Member, Traffic
 from wsdev.journal_interface import Journal
 from wsdev.limits import Limits
 from wsdev.link import Hold, Link
@@ -32,9 +31,9 @@ from wsdev.metrics import Metrics
 from wsdev.protocol import CommandAck, Connect, DeviceClass, clean_name, message_type
 from wsdev.protocol import Connection as OlderConnect
 from wsdev.quotas import MessageBudget
-from wsdev.records import SessionStart, storable
+from wsdev.records import storable
 from wsdev.session import SessionPolicy
-from wsdev.session_record import SessionRecord
+from wsdev.session_record import SessionRecord, start_of
 from wsdev.token_format import without_tokens
 from wsdev.tokens import TokenBook
 
@@ -96,7 +95,7 @@ class Connection:
 
     def __init__(self, gateway: Surroundings, session: GatewaySession, link: Link) -> None:
         self.link = link
-        self.visitor = stranger()
+        self.visitor = visitor_at()
         self.member: Member | None = None
         self._gateway = gateway
         self._session = session
@@ -121,11 +120,8 @@ class Connection:
 
     def link_made(self) -> None:
         """A socket came in; only its address is known yet."""
-        peer = self.link.extra_info("peername")
-        local = self.link.extra_info("sockname")
-        # A peer that reset the connection before it was accepted has no name any more.
-        if isinstance(peer, tuple) and isinstance(local, tuple):
-            self.visitor = stranger(peer_ip(peer[0]) or NO_ADDRESS, peer[:2], local[:2])
+        ends = self.link.extra_info("peername"), self.link.extra_info("sockname")
+        self.visitor = visitor_at(*ends)
         if (code := self._gateway.entered(self)) is not None:
             self._answer(self._gateway.desk.refuse(code, self.visitor))
 
@@ -145,6 +141,10 @@ class Connection:
     def last_proof(self) -> float:
         """Monotonic time of the last byte from the device."""
         return self._session.last_received
+
+    def traffic(self) -> Traffic:
+        """What went over the connection so far."""
+        return self._recording().traffic()
 
     def ask_for_proof(self) -> None:
         """Ping the device now, and listen even if its budget is spent: it would seem silent."""
@@ -228,21 +228,13 @@ class Connection:
             gateway.policy.wall_clock(),
             self,
             owns_name=admission.pinned_name is not None,
+            token=admission.token_id,
         )
         gateway.hub.join(self.member)
         gateway.metrics.joined(verdict.device_class.name)
         via = str(self.visitor.address) if admission.caller.forwarded else None
         agent = verdict.user_agent
-        start = SessionStart(
-            session=self.visitor.id,
-            device=self.member.name,
-            device_class=verdict.device_class.name,
-            address=self.member.address,
-            via=via,
-            user_agent=None if agent is None else storable(agent),
-            token=admission.token_id,
-            has_name=False,
-        )
+        start = start_of(self.member, via, agent)
         self._record = SessionRecord(
             gateway.journal, self._session, self.link, start, gateway.now()
         )
@@ -268,6 +260,7 @@ class Connection:
         wanted = clean_name(without_tokens(hello.device)) or pinned or self.member.name
         self._log(_INFO, "hello", wants=hello.device, version=hello.version)
         self._session.grant_ping_interval(hello.ping_interval)
+        self.member.version = None if hello.version is None else storable(str(hello.version), 64)
         if not may_use_name(wanted, pinned, self._gateway.tokens.is_claimed(wanted)):
             self.link.close(
                 CloseCode.NOT_ALLOWED,
@@ -350,6 +343,8 @@ class Connection:
 
     def _take_binary(self, event: BinaryReceived) -> None:
         whole = self._recording().took_binary(event)
+        if whole and self.member is not None:
+            self._gateway.hub.show(self.member, event.data)
         if is_logged(_INFO):
             announced = None if event.frame is None else event.frame.size
             self._log(_INFO, "binary", size=len(event.data), jpeg=whole, announced=announced)

@@ -6,7 +6,7 @@ import ipaddress
 import logging
 import os
 from collections.abc import Callable, Mapping
-from typing import Final
+from typing import Any, Final
 from urllib.parse import parse_qsl, quote_plus, unquote
 
 import msgspec
@@ -15,7 +15,7 @@ from websockets.http11 import Request
 
 from wsdev import answers
 from wsdev.access import AccessRefused, Admission, Doorkeeper
-from wsdev.callers import Caller, IPAddress, caller_of, local_trust_reason
+from wsdev.callers import Caller, IPAddress, caller_of, local_trust_reason, peer_ip
 from wsdev.codes import REFUSALS
 from wsdev.journal_interface import Journal
 from wsdev.logs import log
@@ -57,13 +57,15 @@ class Visitor(msgspec.Struct, frozen=True):
 NO_ADDRESS: Final = ipaddress.IPv4Address(0)
 
 
-def stranger(
-    address: IPAddress = NO_ADDRESS,
-    peer: tuple[str, int] = ("", 0),
-    local: tuple[str, int] = ("", 0),
-) -> Visitor:
-    """Somebody new."""
-    return Visitor(os.urandom(6).hex(), address, peer, local)
+def visitor_at(peer: Any = None, local: Any = None) -> Visitor:
+    """Somebody new, by the two ends of a socket as asyncio gives them.
+
+    A peer that reset the connection before it was accepted has no name any more.
+    """
+    number = os.urandom(6).hex()
+    if isinstance(peer, tuple) and isinstance(local, tuple):
+        return Visitor(number, peer_ip(peer[0]) or NO_ADDRESS, peer[:2], local[:2])
+    return Visitor(number, NO_ADDRESS, ("", 0), ("", 0))
 
 
 class LetIn(msgspec.Struct, frozen=True):
@@ -162,7 +164,7 @@ class FrontDesk:
         path, _, query = _origin_form(request.path).partition("?")
         head_only = request.method == "HEAD"
         if path == HEALTH_PATH:
-            return self._dated(answers.health(*self._health(), head_only=head_only))
+            return self._dated(answers.health(*self.health(), head_only=head_only))
         try:
             if self.draining:
                 raise AccessRefused("draining", retry_after=RETRY_AFTER_DRAIN)
@@ -182,7 +184,8 @@ class FrontDesk:
         except AccessRefused as refused:
             return self.refuse(refused.code, visitor, request, caller, refused)
 
-    def _health(self) -> tuple[str, str]:
+    def health(self) -> tuple[str, str]:
+        """``ok``, ``degraded`` or ``draining``, and why; fit for anybody who asks."""
         if self.draining:
             return "draining", "the gateway is shutting down"
         if trouble := self.trouble or self._journal.trouble:

@@ -146,3 +146,8 @@ def is_public(sockets: Sequence[socket.socket], own: Sequence[str]) -> bool:
         own: The host's addresses, as :func:`own_addresses` gives them.
     """
     return any(address.is_global for sock in sockets for address in _answering(sock, own))
+
+
+def is_beyond_loopback(sockets: Sequence[socket.socket]) -> bool:
+    """Whether others than this host can reach one of the sockets."""
+    return any(not ipaddress.ip_address(sock.getsockname()[0]).is_loopback for sock in sockets)

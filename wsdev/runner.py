@@ -13,18 +13,20 @@ import socket
 import ssl
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from wsdev import __version__, event_loop, logs
+from wsdev.command_archive import FileArchive
+from wsdev.command_desk import CommandDesk
 from wsdev.errors import UsageError
 from wsdev.hub import Hub
-from wsdev.interfaces import is_public, listen, own_addresses, reachable_urls
+from wsdev.interfaces import is_beyond_loopback, is_public, listen, own_addresses, reachable_urls
 from wsdev.journal import FileJournal
-from wsdev.journal_interface import Journal
+from wsdev.journal_interface import CommandArchive, Journal
 from wsdev.journal_schema import FILE_NAME
 from wsdev.log_writer import written_aside
 from wsdev.metrics import Metrics
@@ -40,6 +42,9 @@ Echo = Callable[[str], None]
 
 Recording = Callable[[ServeSettings, Path, Metrics], AbstractContextManager[Journal]]
 """Opens the journal of a state folder for as long as the gateway runs."""
+
+CONSOLE_FILES: Final = 320
+"""File descriptors that the console may take."""
 
 SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 
@@ -99,14 +104,65 @@ def run(settings: ServeSettings, echo: Echo, recording: Recording = recording) -
         sockets = listen(settings.host, settings.port)
         for sock in sockets:
             stack.enter_context(contextlib.closing(sock))
+        console = open_console(settings, stack)
         if settings.metrics_port is not None:
             page = stack.enter_context(serve_metrics(metrics, settings.metrics_port))
             logs.log(logging.INFO, "metrics", url=f"http://127.0.0.1:{page.port}/metrics")
         journal = stack.enter_context(recording(settings, folder, metrics))
         if book.is_new and settings.public_tokens == "window":
             book.open_window(FIRST_WINDOW)
-        parts = Parts(book, journal, metrics)
-        event_loop.run(_serve(settings, parts, sockets, tls, echo))
+        parts = Parts(book, journal, FileArchive(folder), metrics)
+        event_loop.run(_serve(settings, parts, Sockets(sockets, console), tls, echo))
+
+
+@dataclass(frozen=True, slots=True)
+class Sockets:
+    """Where the device plane listens, and the console; that is empty without one."""
+
+    devices: Sequence[socket.socket]
+    console: Sequence[socket.socket] = ()
+
+
+def open_console(settings: ServeSettings, stack: contextlib.ExitStack) -> list[socket.socket]:
+    """The console's listening sockets, closed with ``stack``; none without a console."""
+    if not settings.console:
+        return []
+    from wsdev.console.serving import open_sockets  # noqa: PLC0415  (brings Starlette and uvicorn)
+
+    sockets = open_sockets(settings)
+    for sock in sockets:
+        stack.enter_context(contextlib.closing(sock))
+    return sockets
+
+
+@contextlib.asynccontextmanager
+async def _console(
+    settings: ServeSettings,
+    gateway: Gateway,
+    desk: CommandDesk,
+    sockets: Sequence[socket.socket],
+    tls: ssl.SSLContext | None,
+) -> AsyncIterator[None]:
+    """The console while the block runs, if there is one."""
+    if not sockets:
+        yield
+        return
+    from wsdev.console import serving  # noqa: PLC0415
+    from wsdev.console.plane import GatewayParts  # noqa: PLC0415
+
+    parts = GatewayParts(
+        settings,
+        gateway.tokens,
+        gateway.hub,
+        desk,
+        gateway.metrics,
+        settings.state_folder(),
+        gateway.desk.health,
+        gateway.now,
+        gateway.policy.wall_clock,
+    )
+    async with serving.serving(parts, sockets, tls if is_beyond_loopback(sockets) else None):
+        yield
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +171,7 @@ class Parts:
 
     book: TokenBook
     journal: Journal
+    archive: CommandArchive
     metrics: Metrics
 
 
@@ -134,7 +191,7 @@ def log_loop_fault(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> Non
 async def _serve(
     settings: ServeSettings,
     parts: Parts,
-    sockets: Sequence[socket.socket],
+    sockets: Sockets,
     tls: ssl.SSLContext | None,
     echo: Echo,
 ) -> None:
@@ -154,15 +211,23 @@ async def _serve(
     for number in SIGNALS:
         loop.add_signal_handler(number, on_signal)
     parts.journal.start(loop.call_soon_threadsafe)
+    hub = Hub(max_command=settings.limits().command_bytes)
+    desk = CommandDesk(
+        hub,
+        parts.journal,
+        parts.archive,
+        clock=time.monotonic,
+        on_over=parts.metrics.commanded,
+    )
     gateway = Gateway(
         settings,
         parts.book,
-        Hub(max_command=settings.limits().command_bytes),
+        hub,
         parts.journal,
         parts.metrics,
         # Not the loop's: uvloop counts whole milliseconds, and a pong on a fast network takes less.
         clock=time.monotonic,
-        max_connections=(room := raise_file_limit() - SPARE_FILES),
+        max_connections=(room := _room_for_devices(sockets)),
     )
     parts.metrics.watch(
         loop.call_soon_threadsafe,
@@ -171,17 +236,23 @@ async def _serve(
         journal_trouble=lambda: bool(parts.journal.trouble),
         refusals_left_out=lambda: parts.journal.left_out,
     )
-    await gateway.start(sockets, tls)
-    # What start-up made lives as long as the process; the collector need not look at it again.
-    gc.freeze()
-    with _told(settings, sockets, room):
-        for line in banner(settings, parts.book, sockets, own_addresses()):
-            echo(line)
-        sys.stdout.flush()
-        await stop.wait()
-        logs.log(logging.INFO, "draining", devices=len(gateway.hub), seconds=settings.drain)
-        await gateway.drain(settings.drain)
+    await gateway.start(sockets.devices, tls)
+    async with _console(settings, gateway, desk, sockets.console, tls):
+        # What start-up made lives as long as the process; the collector need not look at it again.
+        gc.freeze()
+        with _told(settings, sockets.devices, room):
+            for line in banner(settings, parts.book, sockets, own_addresses()):
+                echo(line)
+            sys.stdout.flush()
+            await stop.wait()
+            logs.log(logging.INFO, "draining", devices=len(gateway.hub), seconds=settings.drain)
+            await gateway.drain(settings.drain)
     logs.log(logging.INFO, "stopped")
+
+
+def _room_for_devices(sockets: Sockets) -> int:
+    """Connections that the process's file limit leaves for devices."""
+    return raise_file_limit() - SPARE_FILES - (CONSOLE_FILES if sockets.console else 0)
 
 
 @contextlib.contextmanager
@@ -208,7 +279,7 @@ def _told(
 def banner(
     settings: ServeSettings,
     book: TokenBook,
-    sockets: Sequence[socket.socket],
+    sockets: Sockets,
     own: Sequence[str],
 ) -> list[str]:
     """What the operator should know at the start: addresses, tokens, warnings.
@@ -217,7 +288,7 @@ def banner(
         own: The host's addresses.
     """
     scheme = "wss" if settings.tls_cert else "ws"
-    urls = reachable_urls(sockets, scheme, own)
+    urls = reachable_urls(sockets.devices, scheme, own)
     outside = [url for url, beyond_loopback in urls if beyond_loopback]
     classes = list(settings.classes())
     lines = [f"wsdev {__version__} gateway is ready.", "", "Devices connect at"]
@@ -228,10 +299,16 @@ def banner(
     if settings.trust_local:
         lines.append("  your own programs on this host need none (--no-trust-local ends that)")
     lines += ["", "Journal", *_journal_policy(settings)]
+    lines += ["", "Console", *_console_lines(settings, sockets.console, own)]
     warnings = []
     if settings.public_tokens == "open" and outside:
         warnings.append("anyone who can reach this port can fetch a token: --public-tokens is open")
-    if is_public(sockets, own) and settings.tls_cert is None:
+    if is_beyond_loopback(sockets.console) and settings.tls_cert is None:
+        warnings.append(
+            "the console listens beyond this host without TLS: whoever hears the network can take"
+            " an operator token and run this gateway; use --tls-cert, or leave --console-host out"
+        )
+    if is_public(sockets.devices, own) and settings.tls_cert is None:
         warnings.append(
             "an address is public and there is no TLS: tokens and messages travel in the clear;"
             " use --tls-cert, or put a TLS proxy in front"
@@ -247,6 +324,18 @@ def banner(
         "Stop with Ctrl-C.",
         "",
     ]
+    return lines
+
+
+def _console_lines(
+    settings: ServeSettings, sockets: Sequence[socket.socket], own: Sequence[str]
+) -> list[str]:
+    if not sockets:
+        return ["  off (--no-console)"]
+    tls = settings.tls_cert is not None and is_beyond_loopback(sockets)
+    lines = [f"  {url}/" for url, _ in reachable_urls(sockets, "https" if tls else "http", own)]
+    if not settings.trust_local or is_beyond_loopback(sockets):
+        lines.append("  log in with a token of: wsdev tokens create --operator")
     return lines
 
 

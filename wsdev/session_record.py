@@ -8,6 +8,7 @@ from typing import Final
 
 from wsdev.events import BadMessageReceived, BinaryReceived, Closed, MessageReceived
 from wsdev.gateway_session import GatewaySession, error_message
+from wsdev.hub import Member, Traffic
 from wsdev.journal_interface import Journal
 from wsdev.link import Hold, Link
 from wsdev.protocol import (
@@ -50,6 +51,20 @@ _PICTURE: Final = FROM_DEVICE["picture"]
 _BINARY: Final = FROM_DEVICE["binary"]
 
 
+def start_of(member: Member, via: str | None, user_agent: str | None) -> SessionStart:
+    """How the session of a device that was just let in begins."""
+    return SessionStart(
+        session=member.session_id,
+        device=member.name,
+        device_class=member.device_class,
+        address=member.address,
+        via=via,
+        user_agent=None if user_agent is None else storable(user_agent),
+        token=member.token,
+        has_name=False,
+    )
+
+
 class SessionRecord:
     """Records a session from its start on; as a :class:`~wsdev.journal_group.Sender`, acknowledges.
 
@@ -87,6 +102,16 @@ class SessionRecord:
         self._unrecorded_rows = 0
         self._unrecorded_bytes = 0
         self._key = journal.start_session(start)
+
+    def traffic(self) -> Traffic:
+        """What went over the connection so far."""
+        session = self._session
+        return Traffic(
+            session.messages_received,
+            session.bytes_received,
+            session.messages_sent,
+            session.bytes_sent,
+        )
 
     def renamed(self, name: str) -> None:
         """The device has another name."""

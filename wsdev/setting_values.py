@@ -16,6 +16,7 @@ from typing import Final
 from wsdev.limits import Limits
 from wsdev.protocol import HARD_MAX_TEXT_TO_DEVICE, DeviceClass, class_of
 from wsdev.records import PicturesKept
+from wsdev.token_format import OPERATOR
 
 IPNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -173,6 +174,8 @@ def one_of(*choices: str) -> Callable[[str], str]:
 def parse_device_class(text: str) -> DeviceClass:
     """``name`` or ``name,max_message=65536,ping_payload=0,reset_on_drain=yes``."""
     name, *options = text.split(",")
+    if name == OPERATOR:
+        raise ValueError(f"{OPERATOR} is not for devices: its tokens open the console")
     device_class = class_of(name)
     for option in options:
         key, _, value = option.partition("=")

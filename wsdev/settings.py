@@ -42,6 +42,7 @@ CONFIG_VARIABLE: Final = "WSDEV_CONFIG"
 PUBLIC_TOKENS: Final = ("window", "open", "off")
 LOG_FORMATS: Final = ("console", "json")
 LOG_LEVELS: Final = ("debug", "info", "warning", "error")
+DEFAULT_CONSOLE_PORT: Final = 3001
 JOURNAL_SYNC: Final = ("full", "normal")
 
 LIMIT_HELP: Final[Mapping[str, str]] = {
@@ -173,6 +174,18 @@ class ServeSettings:
         parse_port,
         "Port on loopback for Prometheus metrics; none if left out.",
         metavar="PORT",
+    )
+    console: bool = _setting(
+        True, parse_switch, "Serve the console: the page and the API for people and programs."
+    )
+    console_host: str = _setting(
+        "127.0.0.1",
+        str,
+        "Address on which the console listens; beyond loopback give --tls-cert too.",
+        metavar="ADDRESS",
+    )
+    console_port: int = _setting(
+        DEFAULT_CONSOLE_PORT, parse_port, "Port of the console.", metavar="PORT"
     )
     limit: tuple[tuple[str, float], ...] = _setting(
         (),

@@ -30,19 +30,19 @@ _KIND: Final = FileKind(
     "put a backup in its place, or move it away: the next start makes new tokens",
 )
 _APPLICATION_ID: Final = 0x77736474  # "wsdt"
-_VERSION: Final = 1
+_VERSION: Final = 2
+"""1 knew no tokens of operators."""
+
 _BUSY_TIMEOUT: Final = 0.5
 """Seconds to wait for another writer. A write takes milliseconds; a gateway's event loop waits
 too, so it stays under the 1 s that gilmaimon's ArduinoWebsockets gives a handshake."""
 
 # `sequence` keeps the order of creation, also when the wall clock is set back.
-_SCHEMA: Final = f"""
-PRAGMA journal_mode = WAL;
-BEGIN;
+_TOKENS: Final = """
 CREATE TABLE tokens (
     sequence     INTEGER PRIMARY KEY,
     id           TEXT NOT NULL UNIQUE,
-    kind         TEXT NOT NULL CHECK (kind IN ('class', 'device')),
+    kind         TEXT NOT NULL CHECK (kind IN ('class', 'device', 'operator')),
     device_class TEXT NOT NULL,
     name         TEXT,
     tail         TEXT NOT NULL,
@@ -51,9 +51,14 @@ CREATE TABLE tokens (
     retires      REAL,
     revoked      REAL,
     token        TEXT,
-    CHECK ((kind = 'device') = (name IS NOT NULL)),
+    CHECK (kind = 'operator' OR (kind = 'device') = (name IS NOT NULL)),
     CHECK ((kind = 'class') = (token IS NOT NULL))
 ) STRICT;
+"""
+_SCHEMA: Final = f"""
+PRAGMA journal_mode = WAL;
+BEGIN;
+{_TOKENS}
 CREATE TABLE handout_window (
     only_row INTEGER PRIMARY KEY CHECK (only_row = 1),
     opened   REAL NOT NULL,
@@ -67,6 +72,16 @@ COMMIT;
 # In the order of TokenRecord's fields.
 _COLUMNS: Final = "id, kind, device_class, name, tail, digest, created, retires, revoked, token"
 
+_FROM_VERSION_1: Final = f"""
+BEGIN IMMEDIATE;
+ALTER TABLE tokens RENAME TO tokens_before;
+{_TOKENS}
+INSERT INTO tokens (sequence, {_COLUMNS}) SELECT sequence, {_COLUMNS} FROM tokens_before;
+DROP TABLE tokens_before;
+PRAGMA user_version = 2;
+COMMIT;
+"""
+
 TokenState = Literal["active", "retiring", "retired", "revoked"]
 
 
@@ -77,6 +92,8 @@ class TokenKind(enum.StrEnum):
     """Any device of the class, under any name that no device token has claimed."""
     DEVICE = "device"
     """The one device whose name it is pinned to."""
+    OPERATOR = "operator"
+    """No device: a person or program at the console."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +102,8 @@ class TokenRecord:
 
     Attributes:
         id: Short and public (``t-3f9a2c``): fit for logs and for naming the token in a command.
-        name: The name that a device token is pinned to; None for class tokens.
+        device_class: Of an operator token ``operator``, which no device can be of.
+        name: The name that a device token is pinned to, or the operator's; None for class tokens.
         tail: The last four characters.
         digest: The fingerprint.
         retires: When a rotated token stops being good.
@@ -191,8 +209,21 @@ class TokenFile:
                 "update wsdev, or name another folder with --state",
                 code="newer",
             )
+        if version == 1:
+            self._migrate()
+            version = self._pragma("user_version")
         if version != _VERSION or self._db.execute("PRAGMA quick_check(1)").fetchone() != ("ok",):
             raise _KIND.damaged(self._path)
+
+    def _migrate(self) -> None:
+        """Bring a book of version 1 up to date, unless another program just did."""
+        try:
+            self._db.executescript(_FROM_VERSION_1)
+        except sqlite3.Error:
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+            if self._pragma("user_version") != _VERSION:
+                raise
 
     def close(self) -> None:
         """Let go of the file."""

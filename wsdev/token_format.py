@@ -22,6 +22,9 @@ from wsdev.errors import MistypedToken
 from wsdev.protocol import is_class_name
 
 PREFIX: Final = "wsd_"
+OPERATOR: Final = "operator"
+"""Stands in the place of the class in tokens that open the console; no device can be of it."""
+
 TAIL_LENGTH: Final = 4
 """Characters that may be shown: they come from the checksum and leave over 100 bits unknown."""
 

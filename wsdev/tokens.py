@@ -17,12 +17,9 @@ import math
 import secrets
 import time
 from collections.abc import Callable, Iterable, Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 
 from wsdev.errors import RetiredToken, TokenBookError, UnknownToken, UsageError
-from wsdev.protocol import MAX_NAME_LENGTH, clean_name, is_class_name
-from wsdev.sanitize import printable
 from wsdev.token_file import (
     FILE_NAME,
     HandoutWindow,
@@ -32,7 +29,8 @@ from wsdev.token_file import (
     TokenState,
     make_token_file,
 )
-from wsdev.token_format import PREFIX, fingerprint, new_token, parse_token
+from wsdev.token_format import OPERATOR, PREFIX, fingerprint, new_token, parse_token
+from wsdev.token_words import ambiguous, date, require_class, require_name
 
 __all__ = ["TokenBook", "TokenKind", "TokenRecord", "TokenState"]
 
@@ -133,6 +131,15 @@ class TokenBook:
         """Seconds for which tokens are still handed out; 0 when the window is closed."""
         return self._window.left(self._clock())
 
+    def record(self, token_id: str) -> TokenRecord | None:
+        """The record of that id."""
+        return self._by_id.get(token_id)
+
+    def is_live(self, token_id: str) -> bool:
+        """Whether the token of that id is good now."""
+        record = self._by_id.get(token_id)
+        return record is not None and record.is_live(self._clock())
+
     # Asked by people and programs.
 
     def list(self) -> builtins.list[TokenRecord]:
@@ -149,14 +156,16 @@ class TokenBook:
         """
         record = self._lookup(text)
         if record.revoked is not None:
-            end = f"revoked on {_date(record.revoked)}"
+            end = f"revoked on {date(record.revoked)}"
         elif record.retires is not None and not record.is_live(self._clock()):
-            end = f"rotated out on {_date(record.retires)}"
+            end = f"rotated out on {date(record.retires)}"
         else:
             return record
         raise RetiredToken(
             f"the token {record.id} was {end}",
-            f"give the device a new one: wsdev tokens create --device {record.device_class}",
+            "make a new one: wsdev tokens create --operator"
+            if record.kind is TokenKind.OPERATOR
+            else f"give the device a new one: wsdev tokens create --device {record.device_class}",
         )
 
     def refresh(self) -> bool:
@@ -166,7 +175,7 @@ class TokenBook:
             Whether the book changed since the last call, by this object or by others. A token
             that retires by the passing of time is no change of the book.
         """
-        self._catch_up()
+        self.catch_up()
         changed, self._changed = self._changed, False
         return changed
 
@@ -180,12 +189,12 @@ class TokenBook:
         """
         wanted = dict.fromkeys(classes)
         for device_class in wanted:
-            _require_class(device_class)
+            require_class(device_class)
         with self._writing() as now:
             provided = self.public_tokens()
             for device_class in wanted:
                 if device_class not in provided:
-                    self._add(device_class, None, now)
+                    self._add(TokenKind.CLASS, device_class, None, now)
 
     def create(self, device_class: str, *, name: str | None = None) -> tuple[TokenRecord, str]:
         """A new token: for the class, or for the one device of that name.
@@ -197,9 +206,9 @@ class TokenBook:
             UsageError: a class or name of the wrong form.
             TokenBookError: the name has a live device token (code ``name_claimed``).
         """
-        _require_class(device_class)
+        require_class(device_class)
         if name is not None:
-            _require_name(name)
+            require_name(name)
         with self._writing() as now:
             if name is not None and self.is_claimed(name):
                 raise TokenBookError(
@@ -207,7 +216,22 @@ class TokenBook:
                     f"wsdev tokens rotate {name} replaces it, wsdev tokens revoke {name} ends it",
                     code="name_claimed",
                 )
-            return self._add(device_class, name, now)
+            kind = TokenKind.CLASS if name is None else TokenKind.DEVICE
+            return self._add(kind, device_class, name, now)
+
+    def create_operator(self, *, name: str | None = None) -> tuple[TokenRecord, str]:
+        """A new token for the console; its name is for people only and claims nothing.
+
+        Returns:
+            As :meth:`create` does; the text cannot be had again.
+
+        Raises:
+            UsageError: a name of the wrong form.
+        """
+        if name is not None:
+            require_name(name)
+        with self._writing() as now:
+            return self._add(TokenKind.OPERATOR, OPERATOR, name, now)
 
     def rotate(self, target: str, *, grace: float) -> tuple[TokenRecord, str]:
         """A new token of the same class and name; the old ones retire after ``grace`` seconds.
@@ -237,7 +261,7 @@ class TokenBook:
                     code="no_such_token",
                 )
             self._file.retire((record.id for record in old), now + grace)
-            return self._add(old[-1].device_class, old[-1].name, now)
+            return self._add(old[-1].kind, old[-1].device_class, old[-1].name, now)
 
     def revoke(self, target: str) -> builtins.list[TokenRecord]:
         """End tokens now.
@@ -283,11 +307,12 @@ class TokenBook:
     def _writing(self) -> Iterator[float]:
         """One transaction on an up-to-date book, seen in memory when it is done; gives the time."""
         with self._file.writing():
-            self._catch_up()
+            self.catch_up()
             yield self._clock()
         self._load()
 
-    def _catch_up(self) -> None:
+    def catch_up(self) -> None:
+        """As :meth:`refresh`, whose next call still tells of the change."""
         if self._file.changes() != self._seen:
             self._load()
 
@@ -300,19 +325,21 @@ class TokenBook:
         self._by_digest = {record.digest: record for record in records}
         self._by_name: dict[str, builtins.list[TokenRecord]] = {}
         for record in records:
-            if record.name is not None:
+            if record.kind is TokenKind.DEVICE and record.name is not None:
                 self._by_name.setdefault(record.name, []).append(record)
         self._seen = seen
         self._changed = True
 
-    def _add(self, device_class: str, name: str | None, now: float) -> tuple[TokenRecord, str]:
+    def _add(
+        self, kind: TokenKind, device_class: str, name: str | None, now: float
+    ) -> tuple[TokenRecord, str]:
         text = new_token(device_class, self._random_bytes)
         token_id = f"t-{self._random_bytes(3).hex()}"
         while self._file.has_id(token_id):
             token_id = f"t-{self._random_bytes(3).hex()}"
         record = TokenRecord(
             id=token_id,
-            kind=TokenKind.CLASS if name is None else TokenKind.DEVICE,
+            kind=kind,
             device_class=device_class,
             name=name,
             tail=parse_token(text).tail,
@@ -320,7 +347,7 @@ class TokenBook:
             created=now,
             retires=None,
             revoked=None,
-            token=text if name is None else None,
+            token=text if kind is TokenKind.CLASS else None,
         )
         self._file.add(record)
         return record, text
@@ -345,13 +372,15 @@ class TokenBook:
             return [self._by_id[target]]
         named = self._by_name.get(target, [])
         of_class = [r for r in self.list() if r.name is None and r.device_class == target]
+        if not named and not of_class:  # operators' names claim nothing: they come last
+            named = [r for r in self.list() if r.kind is TokenKind.OPERATOR and r.name == target]
         if self._live(named) and self._live(of_class):
-            raise _ambiguous(self._live([*named, *of_class]))
+            raise ambiguous(self._live([*named, *of_class]))
         if named or of_class:
             return [*named, *of_class]
         endings = [record for record in self.list() if record.tail == target]
         if len(self._live(endings)) > 1:
-            raise _ambiguous(self._live(endings))
+            raise ambiguous(self._live(endings))
         if endings:
             return endings
         if target.startswith(PREFIX):
@@ -361,32 +390,3 @@ class TokenBook:
             "wsdev tokens list shows them",
             code="no_such_token",
         )
-
-
-def _ambiguous(records: Iterable[TokenRecord]) -> TokenBookError:
-    ids = ", ".join(record.id for record in records)
-    return TokenBookError(
-        "this can mean several tokens",
-        f"name one of them by its id: {ids}",
-        code="ambiguous",
-    )
-
-
-def _require_class(device_class: str) -> None:
-    if not is_class_name(device_class):
-        raise UsageError(
-            f"{printable(device_class, 64)!r} cannot be a device class",
-            "use up to 24 of a-z, 0-9, - and _, for example pico",
-        )
-
-
-def _require_name(name: str) -> None:
-    if not name or clean_name(name) != name:
-        raise UsageError(
-            "the device name is empty, too long, or has characters that no name has",
-            f"use up to {MAX_NAME_LENGTH} of A-Z, a-z, 0-9, ., - and _, for example kitchen",
-        )
-
-
-def _date(when: float) -> str:
-    return datetime.fromtimestamp(when, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")

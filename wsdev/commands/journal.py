@@ -81,7 +81,8 @@ def export(
     from datetime import UTC, datetime  # noqa: PLC0415
 
     from wsdev.commands import journal_export  # noqa: PLC0415
-    from wsdev.commands.log_filters import make_wanted, state_folder  # noqa: PLC0415
+    from wsdev.commands.log_filters import state_folder  # noqa: PLC0415
+    from wsdev.journal_filters import make_wanted  # noqa: PLC0415
 
     wanted = make_wanted(
         device=device,

@@ -86,8 +86,9 @@ def logs(
     from datetime import UTC, datetime  # noqa: PLC0415
 
     from wsdev.commands import log_views  # noqa: PLC0415
-    from wsdev.commands.log_filters import make_wanted, state_folder  # noqa: PLC0415
+    from wsdev.commands.log_filters import state_folder  # noqa: PLC0415
     from wsdev.errors import UsageError  # noqa: PLC0415
+    from wsdev.journal_filters import make_wanted  # noqa: PLC0415
 
     wanted = make_wanted(
         device=device,

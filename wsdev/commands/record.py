@@ -61,7 +61,8 @@ def record(
     from datetime import UTC, datetime  # noqa: PLC0415
 
     from wsdev.commands import recording  # noqa: PLC0415
-    from wsdev.commands.log_filters import make_wanted, state_folder  # noqa: PLC0415
+    from wsdev.commands.log_filters import state_folder  # noqa: PLC0415
+    from wsdev.journal_filters import make_wanted  # noqa: PLC0415
 
     wanted = make_wanted(
         device=None if name is None else [name],

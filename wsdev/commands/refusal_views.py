@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from rich.console import Console
 from rich.text import Text
@@ -17,11 +17,12 @@ from wsdev.commands.log_lines import whole
 from wsdev.commands.log_streams import make_console, quiet_end
 from wsdev.commands.log_views import parse_count, tell_unknown_devices
 from wsdev.errors import UsageError
-from wsdev.journal_entries import KINDS, iso, json_line, moment
+from wsdev.journal_entries import KINDS, json_line, moment
 from wsdev.journal_query import Wanted
 from wsdev.journal_reader import JournalReader
-from wsdev.layers import LAYER_OF, guide_to
+from wsdev.layers import guide_to
 from wsdev.refusal_groups import Group, RefusalGroups, Tally
+from wsdev.refusal_report import hidden_count, report
 from wsdev.remedies import fix_for
 
 GROUPS: Final = 20
@@ -93,7 +94,7 @@ def show_groups(folder: Path, wanted: Wanted, view: GroupView) -> None:
         codes = groups.codes()
         fixes = [fix_for(group, codes[group.address]) for group in shown]
         if view.as_json:
-            out.write(json_line(_document(groups, shown, fixes, len(ranked))) + "\n")
+            out.write(json_line(report(groups, shown, fixes, len(ranked))) + "\n")
             return
         console = make_console(out)
         for group, fix in zip(shown, fixes, strict=True):
@@ -106,18 +107,13 @@ def show_groups(folder: Path, wanted: Wanted, view: GroupView) -> None:
 
 def _left_out(groups: RefusalGroups, shown: list[Group], known: int) -> Iterator[str]:
     if hidden := known - len(shown):
-        count = _hidden(groups, shown)
+        count = hidden_count(groups, shown)
         yield f"{count:,} more in {amounts.counted(hidden, 'group')}: show all with -n all"
     if groups.forgotten:
         yield (
             f"{groups.forgotten:,} more of addresses that came seldom are not told apart:"
             " choose with --since or --address"
         )
-
-
-def _hidden(groups: RefusalGroups, shown: list[Group]) -> int:
-    """Entries of the groups that are not shown."""
-    return groups.count - groups.forgotten - sum(group.count for group in shown)
 
 
 # Text
@@ -183,48 +179,3 @@ def _ranked(tally: Tally, nothing: str = "") -> str:
         return shown
     more = f"{len(others)}{'+' if tally.others else ''} other{'' if len(others) == 1 else 's'}"
     return f"{shown} ({count:,} of {count + rest:,}; {more})"
-
-
-# JSON
-
-
-def _document(
-    groups: RefusalGroups, shown: list[Group], fixes: list[str | None], known: int
-) -> dict[str, Any]:
-    return {
-        "count": groups.count,
-        "groups": [_fields(group, fix) for group, fix in zip(shown, fixes, strict=True)],
-        "groups_left_out": known - len(shown),
-        "count_left_out": _hidden(groups, shown),
-        "count_forgotten": groups.forgotten,
-    }
-
-
-def _fields(group: Group, fix: str | None) -> dict[str, Any]:
-    meaning = group.meaning
-    return {
-        "address": group.address,
-        "code": group.code,
-        "layer": LAYER_OF.get(group.code),
-        "count": group.count,
-        "first": iso(group.first),
-        "last": iso(group.last),
-        "message": None if meaning is None else meaning.message,
-        "fix": fix,
-        "guide": guide_to(group.code),
-        "user_agents": _counted(group.user_agents),
-        "paths": _counted(group.paths),
-        "devices": _counted(group.devices),
-        "classes": _counted(group.classes),
-        "vias": _counted(group.vias),
-        "token_tails": _counted(group.tails),
-        "shortest": group.shortest,
-        "longest": group.longest,
-    }
-
-
-def _counted(tally: Tally) -> dict[str, Any]:
-    return {
-        "values": [{"value": text, "count": count} for text, count in tally.ranked()],
-        "others": tally.others,
-    }

@@ -21,7 +21,7 @@ from wsdev.errors import WsdevError
 from wsdev.failures import no_token_error
 from wsdev.sanitize import printable
 from wsdev.token_format import parse_token
-from wsdev.tokens import TokenBook, TokenRecord
+from wsdev.tokens import TokenBook, TokenKind, TokenRecord
 from wsdev.urls import parse_gateway_address
 
 _WIDTH = 320
@@ -114,7 +114,7 @@ def show_book(book: TokenBook, *, as_json: bool) -> None:
         table.add_row(
             record.id,
             record.device_class,
-            record.name or "any",
+            record.name or ("" if record.kind is TokenKind.OPERATOR else "any"),
             Text(state, style="green" if state == "active" else "yellow"),
             _moment(record.created),
             _moment(record.revoked or record.retires),
@@ -131,6 +131,8 @@ def show_book(book: TokenBook, *, as_json: bool) -> None:
 
 
 def _holder(record: TokenRecord) -> str:
+    if record.kind is TokenKind.OPERATOR:
+        return f"the operator {record.name}" if record.name else "an operator of the console"
     return f"the device {record.name}" if record.name else f"any {record.device_class}"
 
 
@@ -145,7 +147,11 @@ def show_new(record: TokenRecord, token: str, *, quiet: bool, as_json: bool) -> 
         console = _console()
         console.print(f"{record.id}: for {who}")
         console.print(Text(token, style="bold"))
-        if record.name:
+        if record.kind is TokenKind.OPERATOR:
+            console.print(
+                "It is shown this once, and opens the console: keep it as you keep a password."
+            )
+        elif record.name:
             console.print("It is shown this once: put it into the device now.")
 
 
@@ -157,6 +163,9 @@ def show_revoked(records: Sequence[TokenRecord], *, as_json: bool) -> None:
     if not records:
         sys.stdout.write("it had ended already\n")
     for record in records:
+        if record.kind is TokenKind.OPERATOR:
+            sys.stdout.write(f"revoked {record.id} (for {_holder(record)}); its sessions end\n")
+            continue
         who = record.name or f"any {record.device_class}"
         sys.stdout.write(f"revoked {record.id} (for {who}); its devices are being cut off\n")
 

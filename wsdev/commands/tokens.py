@@ -91,25 +91,39 @@ def list_tokens(state: StateOption = None, as_json: JsonOption = False) -> None:
 
 @app.command()
 def create(
-    device: Annotated[str, typer.Option(metavar="CLASS", help="Class that the token is for.")],
+    device: Annotated[
+        str | None, typer.Option(metavar="CLASS", help="Class that the token is for.")
+    ] = None,
     name: Annotated[
         str | None,
         typer.Option(
-            metavar="NAME", help="Only for the device of this name; else for any of the class."
+            metavar="NAME",
+            help="Only for the device of this name, else for any of the class; or the operator's.",
         ),
     ] = None,
+    operator: Annotated[
+        bool, typer.Option("--operator", help="For the console, not for a device.")
+    ] = False,
     state: StateOption = None,
     quiet: BareOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Make a token, for one device or for a class.
+    """Make a token: for one device, for a class, or for the console.
 
-    The token of a device is shown this once.
+    The token of a device or of an operator is shown this once.
     """
     from wsdev.commands import token_views  # noqa: PLC0415
+    from wsdev.errors import UsageError  # noqa: PLC0415
 
+    if operator == (device is not None):
+        raise UsageError(
+            "whom the token is for has to be said", "give --device CLASS, or --operator"
+        )
     with _open_book(state) as book:
-        record, token = book.create(device, name=name)
+        if device is None:
+            record, token = book.create_operator(name=name)
+        else:
+            record, token = book.create(device, name=name)
     token_views.show_new(record, token, quiet=quiet, as_json=as_json)
 
 

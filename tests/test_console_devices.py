@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+from console_harness import running_console
+from test_console_gate import problem
+
+from wsdev.codes import CloseCode
+from wsdev.console.devices import KNOWN_FOR
+
+
+async def test_connected_device_is_shown_with_its_link(tmp_path: Path) -> None:
+    async with running_console(tmp_path) as console:
+        token = console.gateway.token("pico", name="kitchen")
+        async with console.gateway.device(token=token) as device:
+            await device.hello("kitchen", version="1.2\x1b[31m")
+            await device.telemetry(1)
+            await console.recorded()
+            (listed,) = (await console.client.get("/api/devices")).json()["devices"]
+            shown = (await console.client.get("/api/devices/kitchen")).json()
+            assert {**shown, "proof_age": 0, "last_proof": 0, "links": 0} == {
+                **listed, "proof_age": 0, "last_proof": 0, "links": 0,
+            }  # fmt: skip
+            assert (shown["state"], shown["class"], shown["address"]) == (
+                "online", "pico", "127.0.0.1",
+            )  # fmt: skip
+            assert (shown["token_kind"], shown["version"]) == ("device", "1.2\x1b[31m")
+            assert 0 <= shown["proof_age"] < 20
+            assert shown["traffic"]["messages_in"] == 2
+            (link,) = shown["links"]
+            assert (link["session"], link["ended"], link["traffic"]) == (
+                shown["session"], None, None,
+            )  # fmt: skip
+
+
+async def test_device_that_is_away_is_known_from_the_journal(tmp_path: Path) -> None:
+    async with running_console(tmp_path) as console:
+        async with console.gateway.device(name="kitchen") as device:
+            await device.telemetry(1)
+        await console.gateway.log.wait_for("disconnected")
+        await console.recorded()
+        shown = (await console.client.get("/api/devices/kitchen")).json()
+        assert (shown["state"], shown["session"], shown["token_kind"]) == ("offline", None, "class")
+        (link,) = shown["links"]
+        assert link["ended"] == shown["last_proof"]
+        assert (link["cause"], link["traffic"]["messages_in"]) == ("cut", 2)
+        listed = (await console.client.get("/api/devices")).json()
+        assert [(d["name"], d["state"]) for d in listed["devices"]] == [("kitchen", "offline")]
+        assert (listed["online"], listed["offline"]) == (0, 1)
+
+
+async def test_devices_are_chosen_by_class_and_state(tmp_path: Path) -> None:
+    async with (
+        running_console(tmp_path) as console,
+        console.gateway.device(name="kitchen"),
+        console.gateway.device("esp32cam", name="hall"),
+    ):
+        async with console.gateway.device(name="gone") as gone:
+            await gone.telemetry(1)
+        await console.gateway.log.wait_for("disconnected")
+        await console.recorded()
+        console.gateway.clock.advance(KNOWN_FOR + 1)
+
+        async def names(**query: str) -> list[str]:
+            answer = await console.client.get("/api/devices", params=query)
+            return [device["name"] for device in answer.json()["devices"]]
+
+        assert await names() == ["gone", "hall", "kitchen"]
+        assert await names(state="online") == ["hall", "kitchen"]
+        assert await names(state="offline") == ["gone"]
+        assert await names(**{"class": "esp32cam"}) == ["hall"]
+        answer = await console.client.get("/api/devices", params={"state": "asleep"})
+        problem(answer, 422, "unfit")
+        problem(await console.client.get("/api/devices?clas=pico"), 422, "unfit")
+
+
+async def test_unknown_device_is_not_found(tmp_path: Path) -> None:
+    async with running_console(tmp_path) as console:
+        problem(await console.client.get("/api/devices/nobody"), 404, "unknown_device")
+        answer = await console.client.post("/api/devices/nobody/disconnect")
+        problem(answer, 404, "offline")
+
+
+async def test_device_is_sent_away_with_a_reason(tmp_path: Path) -> None:
+    async with running_console(tmp_path) as console:
+        async with console.gateway.device(name="kitchen") as device:
+            answer = await console.client.post(
+                "/api/devices/kitchen/disconnect", json={"reason": "new firmware"}
+            )
+            assert answer.json()["device"] == "kitchen"
+            assert await device.closed() == (CloseCode.GOING_AWAY, "new firmware")
+        async with console.gateway.device(name="kitchen") as device:
+            await console.client.post("/api/devices/kitchen/disconnect")
+            assert (await device.closed())[1] == "disconnected by the operator"

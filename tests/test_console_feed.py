@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from wsdev.console.feed import MOST_BODY, MOST_WAITING, Choice, Feed, Told, Viewer, event_text, tell
+from wsdev.errors import JournalError
+from wsdev.hub import Hub
+from wsdev.journal_entries import GatewayEntry, MessageEntry, SessionEntry
+
+
+def message(body: str) -> MessageEntry:
+    return MessageEntry(
+        7, 1_800_000_000_000, "log", "in", "s", "hall", "pico", "192.0.2.1", None,
+        body, len(body), False, None, None,
+    )  # fmt: skip
+
+
+def told(size: int = 10, device: str = "hall") -> Told:
+    return Told(1, "message", device, "pico", b"x" * size)
+
+
+def test_event_is_named_by_what_happened() -> None:
+    session = SessionEntry(3, 0, "connected", "s", "hall", "pico", "192.0.2.1", None, None, None)
+    assert tell(session).text.startswith(b"id: 3\nevent: connected\ndata: {")
+    assert tell(GatewayEntry(4, 0, "started", "1")).text.startswith(b"id: 4\nevent: gateway\n")
+    assert tell(message("hello")).text.startswith(b"id: 7\nevent: message\n")
+
+
+def test_text_of_a_peer_cannot_end_its_event() -> None:
+    text = tell(message("a\n\nevent: fake\ndata: {}\r\n\x85\u2028\x9b")).text
+    assert text.count(b"\n") == 4
+    assert text.decode().isascii()
+
+
+def test_long_body_is_cut() -> None:
+    assert b'"cut":true' in tell(message("x" * (MOST_BODY + 1))).text
+    assert len(tell(message("x" * 60_000)).text) < MOST_BODY + 1000
+
+
+def test_choice_takes_what_fits_all_of_it() -> None:
+    assert Choice().takes(told())
+    assert Choice(kinds=frozenset({"message"}), devices=frozenset({"hall"})).takes(told())
+    assert not Choice(devices=frozenset({"door"})).takes(told())
+    assert not Choice(device_classes=frozenset({"esp32cam"})).takes(told())
+    assert not Choice(kinds=frozenset({"session"})).takes(told())
+
+
+async def test_viewer_reads_what_came_since() -> None:
+    viewer = Viewer(Choice())
+    viewer.take([told(3), told(4)])
+    assert await viewer.read(20) == b"x" * 7
+    assert await viewer.read(0) == b""
+
+
+async def test_viewer_that_does_not_read_is_let_go() -> None:
+    viewer = Viewer(Choice())
+    for _ in range(MOST_WAITING // 1000 + 2):
+        viewer.take([told(1000)])
+    assert viewer.is_over
+    assert await viewer.read(0) == b""
+
+
+async def test_journal_that_cannot_be_read_is_told(tmp_path: Path) -> None:
+    feed = Feed(tmp_path, Hub(max_command=4096))
+    with pytest.raises(JournalError):
+        async with feed.followed():
+            pass
+    await feed.close()
+
+
+def test_event_without_a_number_has_none() -> None:
+    assert event_text("renamed", "{}") == b"event: renamed\ndata: {}\n\n"

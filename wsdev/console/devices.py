@@ -1,0 +1,302 @@
+"""``/api/devices``: who is there, who was, and how well the link works."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Annotated, Any, Final, Literal
+
+import msgspec
+from starlette.responses import Response
+
+from wsdev.codes import CloseCode, explain_close
+from wsdev.console.cameras import CameraState
+from wsdev.console.inputs import Body, Query
+from wsdev.console.operations import Call, Operation, json_answer
+from wsdev.console.plane import Plane
+from wsdev.console.problems import NotServed
+from wsdev.device_history import RecordedLink, last_links, links_of
+from wsdev.hub import Member
+from wsdev.journal_reader import JournalReader
+
+MOST_LINKS: Final = 20
+"""Of the history of one device."""
+
+KNOWN_FOR: Final = 2.0
+"""Seconds for which the list of those away is good: pages ask for it every second."""
+
+
+class DeviceTraffic(msgspec.Struct, frozen=True):
+    """Messages and bytes of one link, from the device and to it."""
+
+    messages_in: int
+    bytes_in: int
+    messages_out: int
+    bytes_out: int
+
+
+class Link(msgspec.Struct, frozen=True, kw_only=True):
+    """A link as the journal has it; what only an end has is null while it goes on.
+
+    Attributes:
+        started, ended: Unix seconds.
+        cause: How it ended, in one word.
+    """
+
+    session: str
+    address: str
+    started: float
+    ended: float | None
+    seconds: float | None
+    close_code: int | None
+    cause: str | None
+    reason: str | None
+    closed_by: str | None
+    traffic: DeviceTraffic | None
+    median_round_trip: float | None
+    user_agent: str | None
+
+
+class Device(msgspec.Struct, frozen=True, kw_only=True, rename={"device_class": "class"}):
+    """A device as it is now; times are Unix seconds.
+
+    Attributes:
+        last_proof: When the last byte came from it. Of one that is away, when its link ended.
+        proof_age: Seconds since then.
+        round_trip: Seconds, of its last pong.
+        token_kind: ``class``, ``device``, or ``none`` for one trusted as local.
+    """
+
+    name: str
+    device_class: str
+    state: Literal["online", "offline"]
+    address: str
+    connected_since: float | None
+    last_proof: float | None
+    proof_age: float | None
+    round_trip: float | None
+    session: str | None
+    version: str | None
+    token_kind: Literal["class", "device", "none"]
+    traffic: DeviceTraffic | None
+    camera: CameraState | None
+
+
+class DeviceDetails(Device, frozen=True, kw_only=True):
+    """A device and its latest links, the newest first."""
+
+    links: list[Link]
+
+
+class DeviceList(msgspec.Struct, frozen=True):
+    """Devices in the order of their names, those that are away too."""
+
+    devices: list[Device]
+    online: int
+    offline: int
+
+
+class DeviceChoice(Query, frozen=True, kw_only=True, rename={"device_class": "class"}):
+    """Which devices."""
+
+    device_class: str | None = None
+    state: Literal["online", "offline"] | None = None
+
+
+class Goodbye(Body, frozen=True, kw_only=True):
+    """Why a device is sent away; it is told."""
+
+    reason: Annotated[str, msgspec.Meta(max_length=100)] = "disconnected by the operator"
+
+
+class Disconnected(msgspec.Struct, frozen=True):
+    """A device was sent away; most come back at once."""
+
+    device: str
+    session: str
+
+
+class Absent:
+    """The devices that the journal knows, read anew after a while."""
+
+    def __init__(self) -> None:
+        self._links: list[RecordedLink] = []
+        self._read_at: float | None = None
+
+    async def links(self, plane: Plane) -> list[RecordedLink]:
+        """The last link of each."""
+        now = plane.gateway.clock()
+        if self._read_at is None or now - self._read_at > KNOWN_FOR:
+            self._links = await plane.aside(lambda: _read_last(plane))
+            self._read_at = now
+        return self._links
+
+
+def _read_last(plane: Plane) -> list[RecordedLink]:
+    with JournalReader(plane.gateway.folder) as reader:
+        return last_links(reader)
+
+
+def _token_kind(plane: Plane, token: str | None) -> Any:
+    if token is None:
+        return "none"
+    record = plane.gateway.book.record(token)
+    return "class" if record is None or record.name is None else "device"
+
+
+def online(plane: Plane, member: Member) -> dict[str, Any]:
+    """The fields of a device that is connected."""
+    gateway = plane.gateway
+    age = max(0.0, gateway.clock() - member.port.last_proof())
+    return {
+        "name": member.name,
+        "device_class": member.device_class,
+        "state": "online",
+        "address": member.address,
+        "connected_since": member.since,
+        "last_proof": gateway.wall_clock() - age,
+        "proof_age": age,
+        "round_trip": member.rtt,
+        "session": member.session_id,
+        "version": member.version,
+        "token_kind": _token_kind(plane, member.token),
+        "traffic": DeviceTraffic(*member.port.traffic()),
+        "camera": plane.cameras.state(member),
+    }
+
+
+def offline(plane: Plane, link: RecordedLink) -> dict[str, Any]:
+    """The fields of a device that is away."""
+    seen = (link.started if link.ended is None else link.ended) / 1000
+    return {
+        "name": link.device,
+        "device_class": link.device_class,
+        "state": "offline",
+        "address": link.address,
+        "connected_since": None,
+        "last_proof": seen,
+        "proof_age": max(0.0, plane.gateway.wall_clock() - seen),
+        "round_trip": None,
+        "session": None,
+        "version": None,
+        "token_kind": _token_kind(plane, link.token),
+        "traffic": None,
+        "camera": None,
+    }
+
+
+def _link(link: RecordedLink) -> Link:
+    traffic = None
+    if link.messages_in is not None:
+        traffic = DeviceTraffic(
+            link.messages_in, link.bytes_in or 0, link.messages_out or 0, link.bytes_out or 0
+        )
+    lost = link.closed_by == "lost"
+    cause = None if link.code is None else explain_close(link.code).word
+    return Link(
+        session=link.session,
+        address=link.address,
+        started=link.started / 1000,
+        ended=None if link.ended is None else link.ended / 1000,
+        seconds=link.seconds,
+        close_code=link.code,
+        cause="gateway_lost" if lost else cause,
+        reason=link.reason,
+        closed_by=link.closed_by,
+        traffic=traffic,
+        median_round_trip=link.median_rtt,
+        user_agent=link.user_agent,
+    )
+
+
+def find_member(call: Call) -> Member:
+    """The connected device that a request names.
+
+    Raises:
+        NotServed: 404, it is not connected.
+    """
+    name = call.path("name")
+    member = call.plane.gateway.hub.get(name)
+    if member is None:
+        raise NotServed(404, "offline", "no device of this name is connected", "see /api/devices")
+    return member
+
+
+async def list_devices(call: Call, absent: Absent) -> Response:
+    """All devices that there are or were."""
+    plane, choice = call.plane, call.query
+    links = [] if choice.state == "online" else await absent.links(plane)
+    members: Iterable[Member] = plane.gateway.hub if choice.state != "offline" else ()
+    found = {member.name: Device(**online(plane, member)) for member in members}
+    there = {member.name for member in plane.gateway.hub}
+    for link in links:
+        if link.device not in there:
+            found[link.device] = Device(**offline(plane, link))
+    devices = [
+        found[name]
+        for name in sorted(found)
+        if choice.device_class in (None, found[name].device_class)
+    ]
+    here = sum(device.state == "online" for device in devices)
+    return json_answer(DeviceList(devices, here, len(devices) - here))
+
+
+async def show_device(call: Call) -> Response:
+    """One device, with its history."""
+    plane, name = call.plane, call.path("name")
+
+    def read() -> list[RecordedLink]:
+        with JournalReader(plane.gateway.folder) as reader:
+            return links_of(reader, name, MOST_LINKS)
+
+    links = await plane.aside(read)
+    member = plane.gateway.hub.get(name)
+    if member is not None:
+        fields = online(plane, member)
+    elif links:
+        fields = offline(plane, links[0])
+    else:
+        raise NotServed(404, "unknown_device", "no device of this name is known")
+    return json_answer(DeviceDetails(**fields, links=[_link(link) for link in links]))
+
+
+async def disconnect(call: Call) -> Response:
+    """Close a device's link."""
+    member = find_member(call)
+    member.port.close(CloseCode.GOING_AWAY, call.body.reason)
+    return json_answer(Disconnected(member.name, member.session_id))
+
+
+def operations() -> tuple[Operation, ...]:
+    """The operations, with what they remember together."""
+    absent = Absent()
+
+    async def list_all(call: Call) -> Response:
+        return await list_devices(call, absent)
+
+    return (
+        Operation(
+            method="GET",
+            path="/api/devices",
+            handler=list_all,
+            summary="All devices, those that are away too.",
+            query=DeviceChoice,
+            answer=DeviceList,
+        ),
+        Operation(
+            method="GET",
+            path="/api/devices/{name}",
+            handler=show_device,
+            summary="One device, with its latest links.",
+            answer=DeviceDetails,
+            problems={404: "no device of this name is known"},
+        ),
+        Operation(
+            method="POST",
+            path="/api/devices/{name}/disconnect",
+            handler=disconnect,
+            summary="Close a device's link; most devices come back at once.",
+            body=Goodbye,
+            answer=Disconnected,
+            problems={404: "it is not connected"},
+        ),
+    )
