@@ -118,7 +118,7 @@ async def test_long_list_lets_the_links_have_their_turns(tmp_path: Path) -> None
         for member in members:
             hub.join(member)
         asked = Call(console.plane, Request({"type": "http"}), None, DeviceChoice(state="online"))
-        listing = asyncio.create_task(list_devices(asked, Absent()))  # type: ignore[arg-type]
+        listing = asyncio.create_task(list_devices(asked, Absent()))
         turns = 0
         while not listing.done():
             await asyncio.sleep(0)
