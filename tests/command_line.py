@@ -119,3 +119,18 @@ class Running:
         """Press Ctrl-C."""
         self.process.send_signal(signal.SIGINT)
         return self.end()
+
+
+def into(out: str, *arguments: str) -> Done:
+    """Run a command whose standard output a shell puts there."""
+    command = [sys.executable, "-m", "wsdev", *arguments]
+    done = subprocess.run(
+        ["sh", "-c", f'"$@" {out}', "sh", *command],
+        env=environment(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+    return Done(arguments, done.returncode, "", done.stderr)

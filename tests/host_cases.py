@@ -136,6 +136,9 @@ REACH: Final[dict[str, HostFacts]] = {
         listening=(Listening("0.0.0.0", 3000, 7, "wsdev"),),
     ),
     "server_untold": down(holder_trouble="cannot read the lock: Permission denied"),
+    "server_other_port": changed(
+        port=3100, listening=(), visits=(Visit(INSIDE, "eth0", "refused"),)
+    ),
     "server_silent": visits(SILENT),
     "server_degraded": visits(Visit(INSIDE, "eth0", "gateway", "degraded", "disk full")),
     "listening_outside": WELL,

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from command_line import PATIENCE, Done, Running, environment, fails, in_json, process, wsdev
+from command_line import Running, environment, fails, in_json, into, process, wsdev
 from fake_gateways import closed_port
 from gateway_process import GatewayProcess, running_gateway
 from harness import is_root
@@ -308,21 +308,6 @@ def test_state_folder_that_cannot_be_read_is_told_as_our_own_error(
 
 
 # Output that goes nowhere
-
-
-def into(out: str, *arguments: str) -> Done:
-    """Run a command whose standard output a shell puts there."""
-    command = [sys.executable, "-m", "wsdev", *arguments]
-    done = subprocess.run(
-        ["sh", "-c", f'"$@" {out}', "sh", *command],
-        env=environment(),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-        timeout=PATIENCE,
-        check=False,
-    )
-    return Done(arguments, done.returncode, "", done.stderr)
 
 
 PRINTING = [

@@ -12,7 +12,7 @@ from xml.etree import ElementTree
 
 import msgspec
 import pytest
-from command_line import Running, environment, fails, wsdev
+from command_line import Running, environment, fails, into, wsdev
 from fake_gateways import closed_port
 from gateway_process import GatewayProcess, running_gateway
 from rich.console import Console
@@ -160,6 +160,13 @@ def test_file_that_cannot_be_written_is_a_usage_error(gateway: GatewayProcess) -
         assert done.returncode == ExitCode.USAGE
         assert "cannot write /nowhere/at/all" in done.stderr
         assert "--output" not in done.stderr
+
+
+def test_visit_whose_output_nobody_takes_does_not_claim_an_interruption() -> None:
+    done = into(">/dev/full", *nowhere())
+    assert done.returncode == ExitCode.FAILED
+    assert "cannot write" in done.stderr
+    assert "interrupted" not in done.stderr
 
 
 # Quality

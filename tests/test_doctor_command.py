@@ -53,7 +53,7 @@ def test_quiet_is_silent_where_all_is_well(monkeypatch: pytest.MonkeyPatch) -> N
 def test_way_in_is_told_only_if_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "In the field run:\n  wsdev connect" in printed("server_runs", monkeypatch)
     assert "once that is mended, run:\n" in printed("firewall_blocks", monkeypatch)
-    assert "Nothing but this host can come in yet" in printed("server_missing", monkeypatch)
+    assert "No device can come in yet" in printed("server_missing", monkeypatch)
 
 
 def test_json_has_all_findings_and_null_for_what_is_not_there() -> None:

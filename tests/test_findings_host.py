@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from host_cases import CASES, WELL, certificate, changed, down, note, visits
+from host_cases import CASES, INSIDE, WELL, certificate, changed, down, note, visits
 
 from wsdev.findings import kinds as finding_kinds
 from wsdev.findings.facts import TokenFacts, Visit
@@ -83,6 +83,15 @@ def test_with_tls_the_way_in_is_a_name_that_the_certificate_has(
     assert f"--url wss://{host}:3000" in way_in.connect
     assert way_in.page == f"https://{host}:3000/"
     assert "--cacert" not in way_in.connect
+
+
+@pytest.mark.parametrize(
+    ("names", "told"), [(("localhost",), True), ((INSIDE,), False), (("gw.example",), False)]
+)
+def test_certificate_that_is_not_for_the_way_in_is_told(names: tuple[str, ...], told: bool) -> None:
+    way_in = diagnose(certificate(names=names)).way_in
+    assert way_in is not None
+    assert ("the certificate is for localhost" in way_in.note) == told
 
 
 def test_certificate_of_an_own_issuer_needs_that_issuer() -> None:

@@ -19,6 +19,7 @@ from wsdev.errors import NameNotFound
 from wsdev.fleet import Fleet, Plan, Share, resolve
 from wsdev.protocol import BUILTIN_CLASSES
 from wsdev.records import PICTURE
+from wsdev.resolver import AddressInfo
 from wsdev.urls import GatewayAddress
 from wsdev.weather import FAIR, Trouble, Weather, What
 
@@ -271,6 +272,15 @@ async def test_nobody_there_is_told() -> None:
 async def test_name_that_is_none_is_told() -> None:
     with pytest.raises(NameNotFound):
         await resolve(GatewayAddress("no-such-host.invalid", 3000))
+
+
+async def test_silent_dns_is_told_and_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def nobody(*_: object) -> list[AddressInfo]:
+        raise TimeoutError
+
+    monkeypatch.setattr("wsdev.fleet.look_up", nobody)
+    with pytest.raises(NameNotFound, match="no DNS server answers"):
+        await resolve(GatewayAddress("gateway.example", 3000))
 
 
 async def test_sources_are_used_in_turn(tmp_path: Path) -> None:

@@ -49,6 +49,7 @@ async def test_token_that_lost_its_first_letter(tmp_path: Path) -> None:
         seen = await visit(gateway.port, token=token)
     seen.names("token_mistyped", "token", TOKEN, "HTTP 401")
     assert "not a wsdev token" in seen.report["facts"]["token"]["mistyped"]
+    assert "seen from here: this is not a wsdev token" in seen.evidence
 
 
 async def test_token_of_another_gateway(tmp_path: Path) -> None:
@@ -75,6 +76,7 @@ async def test_token_of_another_class(tmp_path: Path) -> None:
     async with running_gateway(tmp_path) as gateway:
         seen = await visit(gateway.port, token=gateway.token("esp32cam"))
     seen.names("wrong_class", "token", NOT_ALLOWED, "HTTP 403")
+    assert "--device" in seen.report["verdict"]["fix"]
     check_told(seen, gateway, "wrong_class")
 
 

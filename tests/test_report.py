@@ -1,14 +1,18 @@
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from wsdev.commands.junit_file import junit
+from wsdev.commands.ticket import ticket
 from wsdev.errors import ExitCode
 from wsdev.layers import Layer
 from wsdev.probe import Visit
 from wsdev.protocol import PICO
-from wsdev.report import FORM, encode_report, make_report, round_trips
+from wsdev.report import FORM, encode_report, interruption, make_report, round_trips
 from wsdev.target import Target
 from wsdev.token_format import new_token
 from wsdev.urls import GatewayAddress
@@ -31,6 +35,11 @@ def test_interrupted_visit_is_not_ok_and_tells_where() -> None:
     assert (report.ok, report.exit_code) == (False, ExitCode.INTERRUPTED)
     assert report.interrupted_in is Layer.TCP
     assert report.interrupted_at.startswith("connecting to 192.0.2.1, for ")
+    told = interruption(report)
+    assert told.startswith("interrupted at tcp: connecting to 192.0.2.1, for ")
+    assert told in junit(report)
+    assert f"- result: {told} (exit code 130)" in ticket(report, datetime.now(UTC))
+    assert interruption(make_report(fresh())) == ""
 
 
 def test_no_token_is_in_the_document_whatever_a_peer_says() -> None:

@@ -17,6 +17,7 @@ from typing import Final
 import msgspec
 
 from wsdev import __version__
+from wsdev.certificate import unverified_context
 from wsdev.clock_state import clock_state
 from wsdev.errors import StateFolderError, WsdevError
 from wsdev.findings.facts import (
@@ -210,11 +211,7 @@ async def visit(address: str, interface: str, port: int, tls: bool, patience: fl
 
 
 async def _ask(address: str, port: int, tls: bool) -> bytes:
-    context: ssl.SSLContext | None = None
-    if tls:  # whom to trust is the certificate's finding
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
+    context = unverified_context() if tls else None  # whom to trust is the certificate's finding
     reader, writer = await asyncio.open_connection(address, port, ssl=context)
     try:
         host = f"[{address}]:{port}" if ":" in address else f"{address}:{port}"

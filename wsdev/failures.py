@@ -69,9 +69,11 @@ def path_error(exc: BaseException, address: GatewayAddress) -> PathError:
         return NoAnswer(f"no answer from {where} in time", _fix("unanswered"))
     if any(isinstance(error, OSError) and error.errno in _NO_ROUTE for error in causes):
         return NoAnswer(f"there is no route to {where}", _fix("no_route"))
+    said = next((error.strerror for error in causes if isinstance(error, OSError)), None)
+    url = printable(f"{'wss' if address.tls else 'ws'}://{address.authority}{address.path}")
     return LinkCut(
-        f"the connection to {where} broke: {printable(str(exc)) or type(exc).__name__}",
-        "try again; if it stays, look at proxies and firewalls on the way",
+        f"the connection to {where} broke: {printable(said or str(exc)) or type(exc).__name__}",
+        f"wsdev connect --url {url} tells what answers there",
     )
 
 

@@ -25,6 +25,7 @@ from wsdev.link import read_buffer
 from wsdev.paced_transport import PacedLink, PacedTransport
 from wsdev.protocol import DeviceClass, clean_name
 from wsdev.resolver import AddressInfo
+from wsdev.resolver import resolve as look_up
 from wsdev.session import SessionPolicy
 from wsdev.simulator import VirtualDevice
 from wsdev.urls import GatewayAddress
@@ -341,11 +342,13 @@ async def resolve(address: GatewayAddress) -> list[AddressInfo]:
     """The gateway's addresses, IPv4 first: on loopback they give more local ports.
 
     Raises:
-        PathError: the name has none.
+        PathError: the name has none, or no DNS server answers in time.
     """
-    loop = asyncio.get_running_loop()
     try:
-        infos = await loop.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
+        infos = await look_up(address.host, address.port, DEFAULT_PATIENCE)
+    except TimeoutError:
+        silent = socket.gaierror(socket.EAI_AGAIN, "no answer in time")
+        raise path_error(silent, address) from None
     except (OSError, UnicodeError) as exc:
         raise path_error(exc, address) from None
     return sorted(infos, key=lambda info: info[0] is not socket.AF_INET)

@@ -99,6 +99,13 @@ def make_report(visit: Visit) -> Report:
     )
 
 
+def interruption(report: Report) -> str:
+    """Where and at what Ctrl-C came, in words; empty if it did not."""
+    if report.interrupted_in is None:
+        return ""
+    return f"interrupted at {report.interrupted_in.value}: {report.interrupted_at}"
+
+
 def _interrupted_at(visit: Visit) -> str:
     if visit.trying is None:
         return ""

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import ssl
 from collections.abc import Sequence
 from pathlib import Path
 
+from wsdev.certificate import read_certificate, unverified_context
 from wsdev.findings.facts import CertificateFacts
 from wsdev.small_files import read_small_file
 
@@ -27,14 +27,15 @@ async def look_at_certificate(
     if (seen := shown or on_disk) is None:
         return CertificateFacts(file, trouble or "none is shown")
     try:
-        names, starts, ends = _contents(seen)
+        told = read_certificate(seen)
     except ValueError as exc:
         return CertificateFacts(file, f"it cannot be read: {exc}")
     trusted = False
     if shown is not None and address is not None:
-        trusted = await _is_trusted(address, port, names, patience)
+        trusted = await _is_trusted(address, port, told.names, patience)
     same = None if shown is None or on_disk is None else shown == on_disk
-    return CertificateFacts(file, "", names, starts, ends, trusted, same)
+    names = tuple(told.names)
+    return CertificateFacts(file, "", names, told.not_before, told.not_after, trusted, same)
 
 
 def _read(file: Path) -> tuple[bytes | None, str]:
@@ -56,29 +57,8 @@ def _read(file: Path) -> tuple[bytes | None, str]:
         return None, "it is not PEM"
 
 
-def _contents(der: bytes) -> tuple[tuple[str, ...], float, float]:
-    """Names, start and end.
-
-    Raises:
-        ValueError: not a certificate.
-    """
-    from cryptography import x509  # noqa: PLC0415  (a large library, for one command)
-
-    certificate = x509.load_der_x509_certificate(der)
-    names: list[str] = []
-    with contextlib.suppress(x509.ExtensionNotFound):
-        listed = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-        names += listed.get_values_for_type(x509.DNSName)
-        names += [str(address) for address in listed.get_values_for_type(x509.IPAddress)]
-    starts, ends = certificate.not_valid_before_utc, certificate.not_valid_after_utc
-    return tuple(names), starts.timestamp(), ends.timestamp()
-
-
 async def _shown(address: str, port: int, patience: float) -> bytes | None:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    return await _handshake(address, port, context, None, patience)
+    return await _handshake(address, port, unverified_context(), None, patience)
 
 
 async def _is_trusted(address: str, port: int, names: Sequence[str], patience: float) -> bool:

@@ -132,7 +132,9 @@ def connect(
     ] = None,
     profile: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME", help="Behave as this library or firmware: wsdev profiles."),
+        typer.Option(
+            metavar="NAME", help="Fleet: behave as this library or firmware: wsdev profiles."
+        ),
     ] = None,
     weather: Annotated[
         str | None,

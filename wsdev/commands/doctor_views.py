@@ -101,7 +101,7 @@ def _print(facts: HostFacts, diagnosis: Diagnosis, *, qr: bool, quiet: bool) -> 
     counts.append(f"{diagnosis.count(Grade.OK)} ok")
     console.print(f"{', '.join(counts)}\n")
     if diagnosis.way_in is None:
-        console.print("Nothing but this host can come in yet: mend the first problem above.")
+        console.print("No device can come in yet: mend the first problem above.")
         return
     mended = not diagnosis.count(Grade.PROBLEM)
     _print_way_in(console, diagnosis.way_in, mended=mended, qr=qr)

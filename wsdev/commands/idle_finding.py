@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sys
 from typing import Any, Final
 
@@ -75,18 +76,20 @@ async def _visit(target: Target, messages: int, *, as_json: bool, quiet: bool) -
     live.title(
         f"{target.device_class.name} at {target.address.websocket_url(target.device_class.name)}"
     )
-    try:
-        await probe.visit(visit, live)
-    finally:
-        live.stop()
-        report = make_report(visit)
-        if as_json and not report.ok:
-            sys.stdout.write(encode_report(report) + "\n")
-            sys.stdout.flush()
-        elif not report.ok:
-            visit_views.print_end(report, console, plain_console(quiet=False, stderr=True))
-    if not report.ok:
-        raise SystemExit(report.exit_code)
+    with contextlib.suppress(asyncio.CancelledError):  # Ctrl-C: what is known is told below
+        try:
+            await probe.visit(visit, live)
+        finally:
+            live.stop()
+    report = make_report(visit)
+    if report.ok:
+        return
+    if as_json:
+        sys.stdout.write(encode_report(report) + "\n")
+        sys.stdout.flush()
+    else:
+        visit_views.print_end(report, console, plain_console(quiet=False, stderr=True))
+    raise SystemExit(report.exit_code)
 
 
 def _bad_news(search: Search) -> LinkCut | None:

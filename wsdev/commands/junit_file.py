@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 
 from wsdev.diagnosis.verdict import Verdict
 from wsdev.layers import Layer
-from wsdev.report import Report
+from wsdev.report import Report, interruption
 from wsdev.sanitize import printable
 from wsdev.token_format import without_tokens
 
@@ -58,7 +58,8 @@ def _add_case(suite: ElementTree.Element, layer: Layer, report: Report) -> None:
     if report.verdict is not None and layer is report.verdict.layer:
         _fail(case, report.verdict)
     elif layer is report.interrupted_in:
-        ElementTree.SubElement(case, "error", message="interrupted", type="interrupted")
+        told = _clean(interruption(report))
+        ElementTree.SubElement(case, "error", message=told, type="interrupted")
     elif step is not None and step.ok:
         ElementTree.SubElement(case, "system-out").text = _clean(step.detail)
     elif layer is not Layer.QUALITY or not report.ok:

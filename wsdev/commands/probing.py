@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime
 import sys
 from dataclasses import dataclass
@@ -76,12 +77,20 @@ async def _visit_once(visit: probe.Visit, wishes: Wishes) -> int:
     live.title(f"{target.device_class.name} at {where}")
     try:
         await probe.visit(visit, live)
+    except asyncio.CancelledError:  # Ctrl-C, and not an output that takes no more
+        live.stop()
+        _end(make_report(visit), wishes)
+        raise
     finally:
         live.stop()
-        report = make_report(visit)
-        _show(report, wishes)
-        _write_files(report, wishes)
+    report = make_report(visit)
+    _end(report, wishes)
     return report.exit_code
+
+
+def _end(report: Report, wishes: Wishes) -> None:
+    _show(report, wishes)
+    _write_files(report, wishes)
 
 
 def _show(report: Report, wishes: Wishes) -> None:

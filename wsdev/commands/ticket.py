@@ -7,7 +7,7 @@ import platform
 
 import msgspec
 
-from wsdev.report import Report
+from wsdev.report import Report, interruption
 from wsdev.sanitize import printable
 from wsdev.token_format import without_tokens
 
@@ -18,7 +18,7 @@ def ticket(report: Report, now: datetime.datetime) -> str:
     Args:
         now: With a time zone; when the visit ended.
     """
-    result = "all layers work" if report.ok else "interrupted"
+    result = "all layers work" if report.ok else interruption(report)
     if report.verdict is not None:
         result = f"broken at the layer {report.verdict.layer.value}: {report.verdict.what}"
     parts = [

@@ -11,7 +11,7 @@ from rich.text import Text
 from wsdev.diagnosis.verdict import Verdict
 from wsdev.layers import Layer
 from wsdev.probe import Step
-from wsdev.report import Report
+from wsdev.report import Report, interruption
 
 _MARKS: Final = {True: ("  ok  ", "green"), False: ("  no  ", "bold red")}
 
@@ -56,7 +56,7 @@ class LiveSteps:
 def print_end(report: Report, out: Console, err: Console) -> None:
     """What follows the steps: round trips and remarks, or the verdict."""
     if report.interrupted_in is not None:
-        err.print(f"wsdev: interrupted at {report.interrupted_in.value}: {report.interrupted_at}")
+        err.print(f"wsdev: {interruption(report)}")
     times = report.round_trip_ms
     if times is not None:
         lost = f", {times.lost} lost" if times.lost else ""

@@ -140,7 +140,8 @@ async def stay(target: Target, interval: str, *, as_json: bool, quiet: bool) -> 
 
     if not as_json:
         where = target.address.authority
-        console.print(f"{target.device_class.name} {target.name} at {where}, until Ctrl-C")
+        who = list(dict.fromkeys((target.device_class.name, target.name)))
+        console.print(f"{' '.join(who)} at {where}, until Ctrl-C")
     try:
         await staying.stay(target, seconds("--interval", interval), random.random, tell)
     except asyncio.CancelledError:

@@ -138,6 +138,10 @@ async def watch(
                 break
             await asyncio.sleep(max(0.0, due - loop.time()))
             visit = new_visit()
+    except asyncio.CancelledError:
+        if console.is_terminal:
+            console.print()  # the terminal has written ^C
+        raise
     finally:
         if as_json:
             _write(msgspec.json.encode(seen.document()).decode())

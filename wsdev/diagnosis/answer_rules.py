@@ -237,7 +237,7 @@ def upgrade_verdict(facts: Facts, upgrade: UpgradeFacts) -> Verdict | None:
         return None
     asked = f"GET {upgrade.path} with Upgrade: websocket"
     if upgrade.answer is not None and upgrade.answer.refusal is not None:
-        return _refused(upgrade, upgrade.answer)
+        return _refused(facts, upgrade, upgrade.answer)
     if upgrade.answer is not None:
         return stranger_verdict(facts, upgrade.answer, upgrade.path, upgrade=True)
     said = f"it says: {upgrade.first_bytes[:60]}" if upgrade.first_bytes else ""
@@ -258,22 +258,31 @@ _FIXES: Final = {
     "websocket_version": _ALTERED,
     "method_not_allowed": "let the proxy on the way pass GET on as it is",
     "authorization_conflict": "let only one of proxy and device send Authorization",
+    "wrong_class": "name the token's class with --device, or use a token of this class",
     "token_malformed": "let the proxy on the way pass Authorization on as it is",
 }
-"""What to do where a probe is refused: it sent all that right, so it was changed on the way."""
+"""What to do where a probe is refused: what it sends is right, so it was changed on the way; and
+its class and its token are options."""
 
 
-def _refused(upgrade: UpgradeFacts, answer: Answer) -> Verdict:
+def _refused(facts: Facts, upgrade: UpgradeFacts, answer: Answer) -> Verdict:
     assert answer.refusal is not None
     stripped = answer.refusal.code == "token_missing" and upgrade.sent_token
-    return refusal_verdict(answer, upgrade.path, "token_stripped" if stripped else "")
+    mistyped = facts.token.mistyped if answer.refusal.code == "token_mistyped" else ""
+    return refusal_verdict(
+        answer,
+        upgrade.path,
+        f"seen from here: {mistyped}" if mistyped else "",
+        code="token_stripped" if stripped else "",
+    )
 
 
-def refusal_verdict(answer: Answer, path: str, code: str = "") -> Verdict:
+def refusal_verdict(answer: Answer, path: str, *seen_here: str, code: str = "") -> Verdict:
     """A refusal in a gateway's own words.
 
     Args:
         path: What was asked for.
+        seen_here: What else proves it.
         code: The fault, if it is another than the gateway's word for it.
     """
     told = answer.refusal
@@ -287,6 +296,7 @@ def refusal_verdict(answer: Answer, path: str, code: str = "") -> Verdict:
         fix = f"leave {prefix} out of --url, or let the proxy in front take it off"
     seen = [
         f"GET {path}: HTTP {answer.status} {told.code}: {told.message}",
+        *seen_here,
         f"request {told.request_id}: wsdev logs --request-id {told.request_id} on the host",
         f"WWW-Authenticate: {answer.header('www-authenticate')}"
         if answer.header("www-authenticate")

@@ -77,6 +77,11 @@ def _way_in(facts: HostFacts) -> WayIn | None:
     if certificate is not None and not certificate.trouble and not certificate.is_trusted:
         words.append("--cacert ca.pem")
         notes.append("ca.pem is the issuer's certificate, copied from this host")
+    is_readable = certificate is not None and not certificate.trouble
+    by_address = host == _bracketed(visit.address)
+    if certificate and is_readable and by_address and visit.address not in certificate.names:
+        names = ", ".join(certificate.names) or "no name"
+        notes.append(f"the certificate is for {names}: give the gateway one for this address")
     policy = facts.note.public_tokens
     if not (policy == "open" or (policy == "window" and facts.tokens.window_left > 0)):
         words.append("--token-file token.txt")
@@ -92,5 +97,9 @@ def _host(facts: HostFacts, visit: Visit) -> str:
     if certificate is not None and visit.address not in certificate.names:
         for name in certificate.names:
             if "*" not in name and name != "localhost":
-                return f"[{name}]" if ":" in name else name
-    return f"[{visit.address}]" if ":" in visit.address else visit.address
+                return _bracketed(name)
+    return _bracketed(visit.address)
+
+
+def _bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host else host

@@ -75,6 +75,12 @@ FINDINGS: Final[dict[str, FindingKind]] = {
         "whether a gateway runs cannot be told",
         "run this as the gateway's user, or as root",
     ),
+    "server_other_port": FindingKind(
+        "server",
+        _PROBLEM,
+        "the gateway runs on another port than --port names",
+        "leave --port out",
+    ),
     "server_silent": FindingKind(
         "server",
         _PROBLEM,

@@ -37,6 +37,9 @@ def _running(facts: HostFacts) -> Finding:
     if facts.is_told:
         who += f", wsdev {facts.note.version}, since {moment(facts.note.started)}"
     answers = facts.answering
+    if not answers and not facts.listening and facts.is_told and facts.note.port != facts.port:
+        told = f"it was started with port {facts.note.port}, and nothing listens on {facts.port}"
+        return found("server_other_port", who, told, command=_doctor_command(facts))
     if not answers:
         heard = [f"{_socket(v.address, facts.port)}: {v.detail}" for v in facts.visits[:4]]
         return found("server_silent", who, *heard, command=_logs_command(facts))
@@ -49,6 +52,10 @@ def _running(facts: HostFacts) -> Finding:
 
 def _logs_command(facts: HostFacts) -> str:
     return f"{facts.command} logs -n 20{facts.state_option}"
+
+
+def _doctor_command(facts: HostFacts) -> str:
+    return f"{facts.command} doctor{facts.state_option}"
 
 
 def _health_command(facts: HostFacts, visit: Visit) -> str:
