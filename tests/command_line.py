@@ -28,6 +28,11 @@ def environment(extra: Mapping[str, str] = {}) -> dict[str, str]:
     return {**kept, "COLUMNS": "80", "NO_COLOR": "1", **extra}
 
 
+def without_coverage() -> dict[str, str]:
+    """The environment of a program that is not measured: what measures it imports modules too."""
+    return {k: v for k, v in environment().items() if not k.startswith(("COV_", "COVERAGE_"))}
+
+
 Done = subprocess.CompletedProcess[str]
 
 

@@ -16,7 +16,16 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from command_line import Running, environment, fails, in_json, into, process, wsdev
+from command_line import (
+    Running,
+    environment,
+    fails,
+    in_json,
+    into,
+    process,
+    without_coverage,
+    wsdev,
+)
 from fake_gateways import closed_port
 from gateway_process import GatewayProcess, running_gateway
 from harness import is_root
@@ -67,10 +76,6 @@ def test_help_starts_fast_and_imports_no_heavy_module() -> None:
     assert not loaded & heavy
     own = {name for name in loaded if name.startswith("wsdev")}
     assert own == {"wsdev", "wsdev.cli", "wsdev.errors"}
-
-
-def without_coverage() -> dict[str, str]:
-    return {k: v for k, v in environment().items() if not k.startswith(("COV_", "COVERAGE_"))}
 
 
 def test_help_costs_at_most_150_ms_of_cpu() -> None:

@@ -12,7 +12,7 @@ from xml.etree import ElementTree
 
 import msgspec
 import pytest
-from command_line import Running, environment, fails, into, wsdev
+from command_line import Running, fails, into, without_coverage, wsdev
 from fake_gateways import closed_port
 from gateway_process import GatewayProcess, running_gateway
 from rich.console import Console
@@ -62,7 +62,7 @@ def test_visit_without_tls_imports_nothing_that_only_others_need(gateway: Gatewa
     )
     done = subprocess.run(
         [sys.executable, "-c", program],
-        env=environment(),
+        env=without_coverage(),
         capture_output=True,
         text=True,
         check=True,

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from session_pair import UPGRADE, UPGRADE_LINES, head
 from websockets.datastructures import Headers
 from websockets.exceptions import InvalidHandshake
+from websockets.extensions.permessage_deflate import ServerPerMessageDeflateFactory
 from websockets.http11 import MAX_LINE_LENGTH, MAX_NUM_HEADERS, Request
 from websockets.server import ServerProtocol
 
@@ -155,7 +156,8 @@ def test_who_is_let_in_and_how_is_as_the_package_says(request_: Request, compres
         expected if isinstance(expected, str) else expected.answer
     )
     try:
-        accept, *_ = ServerProtocol().process_request(request_)
+        extensions = [ServerPerMessageDeflateFactory()] if compression else None
+        accept, *_ = ServerProtocol(extensions=extensions).process_request(request_)
     except InvalidHandshake:
         assert isinstance(agreed, str)
         assert agreed in REFUSALS
