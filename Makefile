@@ -13,8 +13,8 @@ PEER_MODULES := benchmarks/node_modules/.package-lock.json
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 # What the tests drive from outside, as program:package (Debian's names).
-TEST_TOOLS := curl:curl ip:iproute2 mount:mount node:nodejs npm:npm nsenter:util-linux strace:strace \
-	unshare:util-linux
+TEST_TOOLS := chromium:chromium curl:curl ip:iproute2 mount:mount node:nodejs npm:npm \
+	nsenter:util-linux strace:strace unshare:util-linux
 # What the gateway is measured beside.
 BENCH_TOOLS := mosquitto:mosquitto node:nodejs npm:npm
 

@@ -123,7 +123,7 @@ class Outcome {
 
   async send(command, queueFor) {
     const body = { command, timeout: 10 };
-    if (queueFor) body.queue = Number(queueFor);
+    if (queueFor) Object.assign(body, { queue: true, queue_for: Number(queueFor) });
     try {
       this.take(await ask(devicePath(this.device, "/commands?wait=0"), { method: "POST", body }));
     } catch (problem) {

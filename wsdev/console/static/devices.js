@@ -38,7 +38,7 @@ function makeRow() {
     h("span", { class: "vh" }),
   );
   const trip = cell("trip");
-  trip.append(makeSpark(), h("span", { class: "value" }));
+  trip.append(h("span", { class: "value" }), makeSpark());
   row.append(
     name, cell("class"), cell("proof"), trip, cell("address"), cell("traffic"), cell("version"),
   );
@@ -58,8 +58,8 @@ function fillRow(row, device) {
   setText(proof, age === null ? "" : word === "offline" ? t("gone_for", { age: duration(age) })
     : duration(age));
   const known = device.state === "online" && device.round_trip !== null;
-  setText(trip.children[1], known ? milliseconds(device.round_trip) : "–");
-  drawSpark(trip.firstChild, known ? device.trips : []);
+  setText(trip.firstChild, known ? milliseconds(device.round_trip) : "–");
+  drawSpark(trip.children[1], known ? device.trips : []);
   setText(address, printable(device.address, 46));
   setText(traffic, device.traffic ? number(device.traffic.messages_in) : "–");
   setText(version, printable(device.version ?? "", 40));

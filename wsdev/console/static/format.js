@@ -1,6 +1,6 @@
 // Numbers, times and peers' texts in the words of the page's language.
 
-import { locale } from "./texts.js";
+import { language, locale } from "./texts.js";
 
 // As wsdev/sanitize.py: what steers a terminal, reorders a line or leaves no ink.
 const UNSAFE = new RegExp(
@@ -36,7 +36,8 @@ export function number(value, digits = 0) {
 
 function unit(value, name, digits = 0) {
   return formatter("NumberFormat", {
-    style: "unit", unit: name, unitDisplay: "narrow", maximumFractionDigits: digits,
+    style: "unit", unit: name, // Narrow Persian has Latin letters.
+    unitDisplay: language === "fa" ? "short" : "narrow", maximumFractionDigits: digits,
   }).format(value);
 }
 

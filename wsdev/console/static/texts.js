@@ -190,7 +190,7 @@ export const TEXTS = {
 
   // At the door
   door_summary: [
-    "{n} in 24 hours, from {from} addresses", "{n} بار در ۲۴ ساعت، از {from} نشانی",
+    "Last 24 hours: {n} times, addresses: {from}", "۲۴ ساعت گذشته: {n} بار، نشانی‌ها: {from}",
   ],
   door_empty: [
     "Nobody was refused or cut off in the last 24 hours.",
