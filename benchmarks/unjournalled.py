@@ -18,6 +18,7 @@ from typing import Any
 import typer
 
 from wsdev import runner, settings
+from wsdev.command_records import CommandChange
 from wsdev.commands.options import takes_serve_settings
 from wsdev.journal_group import Sender, SessionKey
 from wsdev.metrics import Metrics
@@ -51,6 +52,9 @@ class NoJournal:
 
     def refuse(self, refusal: Refusal) -> None:
         """A request was refused."""
+
+    def change_command(self, change: CommandChange) -> None:
+        """A command has another state."""
 
     def when_recorded(self, call: Callable[[], None]) -> None:
         """Nothing waits to be recorded."""

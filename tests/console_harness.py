@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import json
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,8 @@ from typing import Any
 import httpx
 from harness import BINARY, PATIENCE, Device, RunningGateway, bearer, frame, running_gateway
 
+from wsdev.command_archive import FileArchive
+from wsdev.command_desk import CommandDesk
 from wsdev.console import serving
 from wsdev.console.plane import GatewayParts, Plane
 from wsdev.interfaces import listen
@@ -96,10 +98,18 @@ async def running_console(
     """A gateway and its console; without ``trust_local=True`` a token is needed."""
     async with running_gateway(folder, **settings) as gateway:
         core = gateway.gateway
+        desk = CommandDesk(
+            gateway.hub,
+            gateway.journal,
+            FileArchive(gateway.folder),
+            clock=gateway.clock,
+            wall_clock=gateway.wall_clock,
+        )
         parts = GatewayParts(
             core._settings,
             gateway.book,
             gateway.hub,
+            desk,
             core.metrics,
             gateway.folder,
             core.desk.health,
@@ -125,6 +135,13 @@ async def send_picture(console: RunningConsole, device: Device, data: bytes) -> 
     """Send a binary message, and return once the gateway has it."""
     await device.write(frame(BINARY, data))
     await device.telemetry(f"after-{id(data)}")
+
+
+async def until(is_so: Callable[[], bool]) -> None:
+    """Return once something holds that nobody tells of."""
+    async with asyncio.timeout(PATIENCE):
+        while not is_so():  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
 
 
 class Events:

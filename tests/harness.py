@@ -23,6 +23,8 @@ from pathlib import Path
 from typing import Any, Self
 
 from wsdev.codes import REFUSALS
+from wsdev.command_archive import FileArchive
+from wsdev.command_desk import CommandDesk
 from wsdev.hub import Hub, Member
 from wsdev.journal import FileJournal
 from wsdev.logs import LOGGER, ConsoleFormatter, JsonFormatter
@@ -129,6 +131,7 @@ class RunningGateway:
     """A gateway that accepts connections on ``port``, with all that a test may want to hold."""
 
     gateway: Gateway
+    commands: CommandDesk
     book: TokenBook
     journal: FileJournal
     listener: Listener
@@ -238,10 +241,13 @@ async def running_gateway(
         book = stack.enter_context(TokenBook.open(folder / "state", clock=wall_clock))
         book.ensure_classes(serve.classes())
         journal = stack.enter_context(open_journal(folder / "state", wall_clock, serve))
+        hub = Hub(max_command=serve.limits().command_bytes)
+        archive = FileArchive(folder / "state")
+        desk = CommandDesk(hub, journal, archive, clock=clock, wall_clock=wall_clock)
         gateway = Gateway(
             serve,
             book,
-            Hub(max_command=serve.limits().command_bytes),
+            hub,
             journal,
             Metrics(serve.classes()),
             clock=clock,
@@ -260,6 +266,7 @@ async def running_gateway(
         try:
             yield RunningGateway(
                 gateway,
+                desk,
                 book,
                 journal,
                 listener,

@@ -8,6 +8,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from wsdev.command_records import CommandChange, CommandState
 from wsdev.journal_file import JournalFile
 from wsdev.picture_store import picture_name
 from wsdev.records import FROM_DEVICE, TO_DEVICE, Refusal, SessionEnd, SessionStart
@@ -122,6 +123,14 @@ class MadeJournal:
             path.parent.mkdir(exist_ok=True)
             path.write_bytes(data)
         return path
+
+    def command(self, command_id: str = "c-1", state: str = "queued", **more: Any) -> int:
+        first = {"body": '{"type":"servo"}', "timeout": 10.0} if state == "queued" else {}
+        fields = {"device": "kitchen", "by": "me", "type": "servo", **first, **more}
+        with self._next() as (sequence, when):
+            change = CommandChange(command_id, CommandState(state), **fields)
+            self.file.add_command(sequence, when, change)
+        return sequence
 
     def forget(self, before: int) -> None:
         """Delete what is older, as retention does."""

@@ -51,7 +51,8 @@ async def test_device_that_is_away_is_known_from_the_journal(tmp_path: Path) -> 
 
 async def test_devices_are_chosen_by_class_and_state(tmp_path: Path) -> None:
     async with (
-        running_console(tmp_path) as console, console.gateway.device(name="kitchen"),
+        running_console(tmp_path) as console,
+        console.gateway.device(name="kitchen"),
         console.gateway.device("esp32cam", name="hall"),
     ):
         async with console.gateway.device(name="gone") as gone:

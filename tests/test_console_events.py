@@ -1,10 +1,8 @@
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 
-from console_harness import Events, running_console
-from harness import PATIENCE
+from console_harness import Events, running_console, until
 from test_console_gate import problem
 
 
@@ -41,7 +39,7 @@ async def test_stream_goes_on_where_it_was_cut(tmp_path: Path) -> None:
         resumed = Events.of(console, "?kind=message", f"Last-Event-ID: {number}\r\n")
         async with resumed as events:
             await device.telemetry("m-60")
-            got = []
+            got: list[str] = []
             while len(got) < 59:
                 _, data, later = await events.next("message")
                 assert later > number
@@ -52,11 +50,13 @@ async def test_stream_goes_on_where_it_was_cut(tmp_path: Path) -> None:
 
 
 async def test_number_of_another_journal_is_told(tmp_path: Path) -> None:
-    async with running_console(tmp_path) as console:
-        async with Events.of(console, headers="Last-Event-ID: 999999\r\n") as events:
-            name, _, number = await events.next()
-            assert name == "reset"
-            assert number < 1000
+    async with (
+        running_console(tmp_path) as console,
+        Events.of(console, headers="Last-Event-ID: 999999\r\n") as events,
+    ):
+        name, _, number = await events.next()
+        assert name == "reset"
+        assert number < 1000
 
 
 async def test_number_that_is_none_is_refused(tmp_path: Path) -> None:
@@ -68,25 +68,28 @@ async def test_number_that_is_none_is_refused(tmp_path: Path) -> None:
 
 
 async def test_only_what_is_wanted_is_told(tmp_path: Path) -> None:
-    async with running_console(tmp_path) as console:
-        async with Events.of(console, "?device=hall&kind=message") as events:
-            async with console.gateway.device(name="kitchen") as other:
-                await other.telemetry("not-this")
-            async with console.gateway.device(name="hall") as device:
-                await device.telemetry("this")
-                while (told := await events.next())[1]["id"] != "this":
-                    assert told[1]["device"] == "hall"
+    async with (
+        running_console(tmp_path) as console,
+        Events.of(console, "?device=hall&kind=message") as events,
+    ):
+        async with console.gateway.device(name="kitchen") as other:
+            await other.telemetry("not-this")
+        async with console.gateway.device(name="hall") as device:
+            await device.telemetry("this")
+            while (told := await events.next())[1]["id"] != "this":
+                assert told[1]["device"] == "hall"
 
 
 async def test_nobody_follows_the_journal_while_nobody_watches(tmp_path: Path) -> None:
     async with running_console(tmp_path) as console:
-        feed = console.plane.feed
-        assert feed._tail is None
+
+        def is_followed() -> bool:
+            return console.plane.feed._tail is not None
+
+        assert not is_followed()
         async with Events.of(console):
-            assert feed._tail is not None
-        async with asyncio.timeout(PATIENCE):
-            while feed._tail is not None:
-                await asyncio.sleep(0.01)
+            assert is_followed()
+        await until(lambda: not is_followed())
 
 
 async def test_stream_of_a_revoked_token_ends(tmp_path: Path) -> None:

@@ -17,6 +17,9 @@ ROUTES = [
     ("POST", "/api/devices/kitchen/disconnect"),
     ("GET", "/api/devices/kitchen/snapshot.jpg"),
     ("GET", "/api/devices/kitchen/stream.mjpeg"),
+    ("POST", "/api/devices/kitchen/commands"),
+    ("GET", "/api/commands/t-123456"),
+    ("DELETE", "/api/commands/t-123456"),
     ("GET", "/api/events"),
     ("GET", "/api/journal"),
     ("GET", "/api/refusals"),
@@ -85,7 +88,7 @@ async def test_repeated_authorization_that_differs_is_a_bad_request(tmp_path: Pa
         headers = [("Authorization", f"Bearer {console.token}"), ("Authorization", "Bearer x")]
         answer = await console.stranger.get("/api/devices", headers=headers)
         problem(answer, 400, "authorization_conflict")
-        answer = await console.stranger.get("/api/me", headers={"Authorization": b"Bearer \xe9"})
+        answer = await console.stranger.get("/api/me", headers=[(b"Authorization", b"Bearer \xe9")])
         problem(answer, 401, "token_malformed")
 
 
@@ -237,6 +240,6 @@ async def test_odd_cookies_are_no_session(tmp_path: Path) -> None:
     async with running_console(tmp_path) as console:
         for cookie in ("wsdev_session=", "wsdev_session=x", "=;;;", "wsdev_session=\xe9"):
             answer = await console.stranger.get(
-                "/api/me", headers={"Cookie": cookie.encode("latin-1")}
+                "/api/me", headers=[(b"Cookie", cookie.encode("latin-1"))]
             )
             problem(answer, 401, "operator_token_missing")

@@ -10,13 +10,13 @@ from console_harness import running_console
 from gateway_process import LOOPBACK, running_gateway
 from test_console_serving import console_url
 
-from wsdev.console import devices, events, health, journal, login, pictures, tokens
+from wsdev.console import commands, devices, events, health, journal, login, pictures, tokens
 from wsdev.console.openapi import document
 from wsdev.tokens import TokenBook
 
 OPERATIONS = [
-    *devices.operations(), *pictures.OPERATIONS, *events.OPERATIONS, *journal.OPERATIONS,
-    *tokens.OPERATIONS, *login.OPERATIONS, *health.OPERATIONS,
+    *devices.operations(), *pictures.OPERATIONS, *commands.OPERATIONS, *events.OPERATIONS,
+    *journal.OPERATIONS, *tokens.OPERATIONS, *login.OPERATIONS, *health.OPERATIONS,
 ]  # fmt: skip
 
 

@@ -1,13 +1,13 @@
 from __future__ import annotations
 
-import asyncio
+import gc
 from pathlib import Path
 
-from console_harness import JPEG, OTHER_JPEG, RunningConsole, running_console, send_picture
-from harness import PATIENCE
+from console_harness import JPEG, OTHER_JPEG, RunningConsole, running_console, send_picture, until
 from test_console_gate import problem
 
 from wsdev.console.cameras import BOUNDARY
+from wsdev.console.serving import _Protocol
 
 
 async def test_snapshot_is_the_newest_whole_picture(tmp_path: Path) -> None:
@@ -27,13 +27,15 @@ async def test_snapshot_is_the_newest_whole_picture(tmp_path: Path) -> None:
 
 
 async def test_cut_picture_is_never_shown(tmp_path: Path) -> None:
-    async with running_console(tmp_path) as console:
-        async with console.gateway.device("esp32cam", name="hall") as camera:
-            await send_picture(console, camera, JPEG)
-            for cut in (OTHER_JPEG[:-1], OTHER_JPEG[1:], b"", b"\xff\xd8"):
-                await send_picture(console, camera, cut)
-            answer = await console.client.get("/api/devices/hall/snapshot.jpg")
-            assert answer.content == JPEG
+    async with (
+        running_console(tmp_path) as console,
+        console.gateway.device("esp32cam", name="hall") as camera,
+    ):
+        await send_picture(console, camera, JPEG)
+        for cut in (OTHER_JPEG[:-1], OTHER_JPEG[1:], b"", b"\xff\xd8"):
+            await send_picture(console, camera, cut)
+        answer = await console.client.get("/api/devices/hall/snapshot.jpg")
+        assert answer.content == JPEG
 
 
 async def test_stream_shows_each_picture_also_after_the_camera_came_back(tmp_path: Path) -> None:
@@ -52,40 +54,37 @@ async def test_stream_shows_each_picture_also_after_the_camera_came_back(tmp_pat
             await send_picture(console, camera, JPEG)
             await raw.until(JPEG)
         await raw.close()
-        async with asyncio.timeout(PATIENCE):
-            while console.plane.cameras._viewers:
-                await asyncio.sleep(0.01)
+        await until(lambda: not console.plane.cameras._viewers)
 
 
 async def test_slow_viewer_costs_the_others_nothing(tmp_path: Path) -> None:
     large = b"\xff\xd8" + bytes(200_000) + b"\xff\xd9"
-    async with running_console(tmp_path) as console:
-        async with console.gateway.device("esp32cam", name="hall") as camera:
-            slow = await console.ask("GET", "/api/devices/hall/stream.mjpeg")
-            slow.writer.transport.pause_reading()  # type: ignore[attr-defined]
-            for number in range(40):
-                await send_picture(console, camera, large + bytes(number % 2))
-            quick = await console.ask("GET", "/api/devices/hall/stream.mjpeg")
-            await quick.until(b"\r\n\r\n")
-            await send_picture(console, camera, JPEG)
-            await quick.until(JPEG)
-            assert await viewers(console) == 2
-            # What waits for the slow one is one picture, however many came.
-            (waiting,) = [
-                size
-                for connection in console_connections(console)
-                if (size := connection.transport.get_write_buffer_size())
-            ]
-            assert waiting < 2 * len(large)
-            await quick.close()
-            await slow.close()
+    async with (
+        running_console(tmp_path) as console,
+        console.gateway.device("esp32cam", name="hall") as camera,
+    ):
+        slow = await console.ask("GET", "/api/devices/hall/stream.mjpeg")
+        slow.writer.transport.pause_reading()  # type: ignore[attr-defined]
+        for number in range(40):
+            await send_picture(console, camera, large + bytes(number % 2))
+        quick = await console.ask("GET", "/api/devices/hall/stream.mjpeg")
+        await quick.until(b"\r\n\r\n")
+        await send_picture(console, camera, JPEG)
+        await quick.until(JPEG)
+        assert await viewers(console) == 2
+        # What waits for the slow one is one picture, however many came.
+        (waiting,) = [
+            size
+            for connection in connections()
+            if (size := connection.transport.get_write_buffer_size())
+        ]
+        assert waiting < 2 * len(large)
+        await quick.close()
+        await slow.close()
 
 
-def console_connections(console: RunningConsole) -> list[object]:
-    import gc  # noqa: PLC0415
-
-    from wsdev.console.serving import _Protocol  # noqa: PLC0415
-
+def connections() -> list[_Protocol]:
+    """The console's half of all connections."""
     return [thing for thing in gc.get_objects() if type(thing) is _Protocol]
 
 
@@ -95,21 +94,23 @@ async def viewers(console: RunningConsole) -> int:
 
 
 async def test_stream_of_a_revoked_token_ends(tmp_path: Path) -> None:
-    async with running_console(tmp_path) as console:
-        async with console.gateway.device("esp32cam", name="hall") as camera:
-            raw = await console.ask(
-                "GET", "/api/devices/hall/stream.mjpeg", "Connection: close\r\n"
-            )
-            await send_picture(console, camera, JPEG)
-            await raw.until(JPEG)
-            console.gateway.book.revoke(console.token)
-            assert (await raw.rest()).endswith(b"0\r\n\r\n")
-            await raw.close()
+    async with (
+        running_console(tmp_path) as console,
+        console.gateway.device("esp32cam", name="hall") as camera,
+    ):
+        raw = await console.ask("GET", "/api/devices/hall/stream.mjpeg", "Connection: close\r\n")
+        await send_picture(console, camera, JPEG)
+        await raw.until(JPEG)
+        console.gateway.book.revoke(console.token)
+        assert (await raw.rest()).endswith(b"0\r\n\r\n")
+        await raw.close()
 
 
 async def test_head_of_a_stream_is_answered_and_ends(tmp_path: Path) -> None:
-    async with running_console(tmp_path) as console:
-        async with console.gateway.device("esp32cam", name="hall"):
-            answer = await console.client.head("/api/devices/hall/stream.mjpeg")
-            assert answer.status_code == 200
-            assert not console.plane.cameras._viewers
+    async with (
+        running_console(tmp_path) as console,
+        console.gateway.device("esp32cam", name="hall"),
+    ):
+        answer = await console.client.head("/api/devices/hall/stream.mjpeg")
+        assert answer.status_code == 200
+        assert not console.plane.cameras._viewers

@@ -71,10 +71,11 @@ async def test_window_is_opened_and_closed(tmp_path: Path) -> None:
 
 async def test_wishes_that_cannot_be_meant_are_refused(tmp_path: Path) -> None:
     async with running_console(tmp_path) as console:
-        for wish in ({}, {"class": 7}, {"class": "pico", "nome": "x"}, []):
+        odd: tuple[object, ...] = ({}, {"class": 7}, {"class": "pico", "nome": "x"}, [])
+        for wish in odd:
             problem(await console.client.post("/api/tokens", json=wish), 422, "unfit")
-        for wish in ({"class": "No Class"}, {"class": "pico", "name": "<img onerror>"}):
-            problem(await console.client.post("/api/tokens", json=wish), 422, "usage")
+        for unfit in ({"class": "No Class"}, {"class": "pico", "name": "<img onerror>"}):
+            problem(await console.client.post("/api/tokens", json=unfit), 422, "usage")
 
 
 async def test_no_answer_but_the_first_and_no_log_holds_a_token(tmp_path: Path) -> None:

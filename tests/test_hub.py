@@ -9,8 +9,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wsdev.errors import LinkCut, NotAllowed, UsageError
-from wsdev.hub import MAX_OPEN_COMMANDS, Change, Hub, Member, Outcome, SentCommand, Traffic
+from wsdev.errors import DeviceOffline, NotAllowed, UsageError
+from wsdev.hub import (
+    LATE_ANSWERS,
+    MAX_OPEN_COMMANDS,
+    Change,
+    Hub,
+    Member,
+    Outcome,
+    SentCommand,
+    Traffic,
+)
 from wsdev.protocol import MAX_NAME_LENGTH, CommandAck
 
 NOW = 1000.0
@@ -239,7 +248,7 @@ def test_commands_are_settled_once_if_the_end_of_one_makes_the_device_leave() ->
 
 
 def test_command_to_nobody_says_so() -> None:
-    with pytest.raises(LinkCut) as caught:
+    with pytest.raises(DeviceOffline) as caught:
         hub_with("hall")[0].send("kitchen", {"name": "blink"}, not_settled, now=NOW)
     assert caught.value.code == "offline"
 
@@ -261,3 +270,77 @@ def test_device_that_answers_nothing_gets_a_bounded_number_of_commands() -> None
         hub.send("kitchen", {"name": "blink"}, not_settled, now=NOW)
     assert caught.value.code == "too_many_commands"
     assert len(port_of(members["kitchen"]).sent) == MAX_OPEN_COMMANDS
+
+
+# Answers that name no id, and come late
+
+
+def servo_after_a_late_one() -> tuple[Hub, Member, Outcomes, SentCommand, SentCommand]:
+    """One command expired unanswered, another of its type was sent."""
+    hub, members = hub_with("kitchen")
+    done = Outcomes()
+    first = hub.send("kitchen", {"type": "servo"}, done, now=NOW)
+    hub.expire(NOW + 10)
+    second = hub.send("kitchen", {"type": "servo"}, done, now=NOW + 10)
+    return hub, members["kitchen"], done, first, second
+
+
+BY_TYPE = CommandAck("success", command_type="servo")
+
+
+def test_late_answer_by_type_is_not_taken_for_a_later_command_s() -> None:
+    hub, who, done, first, second = servo_after_a_late_one()
+    assert hub.acknowledged(who, BY_TYPE) is None
+    assert second.outcome is Outcome.OPEN
+    assert second.is_doubtful
+    assert hub.acknowledged(who, BY_TYPE) is second
+    assert done.outcomes() == [(first.id, Outcome.EXPIRED), (second.id, Outcome.ACKNOWLEDGED)]
+
+
+def test_device_that_drops_one_command_does_not_shift_all_later_answers() -> None:
+    hub, who, _, _, second = servo_after_a_late_one()
+    assert hub.acknowledged(who, BY_TYPE) is None
+    hub.expire(NOW + 20)
+    assert second.outcome is Outcome.EXPIRED
+    third = hub.send("kitchen", {"type": "servo"}, Outcomes(), now=NOW + 20)
+    assert hub.acknowledged(who, BY_TYPE) is third
+
+
+def test_answer_with_an_id_is_never_in_doubt() -> None:
+    hub, who, _, first, second = servo_after_a_late_one()
+    assert hub.acknowledged(who, CommandAck("success", id=first.id)) is None
+    assert not second.is_doubtful
+    assert hub.acknowledged(who, CommandAck("success", id=second.id)) is second
+
+
+def test_command_that_was_never_answered_is_forgotten_after_a_while() -> None:
+    hub, members = hub_with("kitchen")
+    hub.send("kitchen", {"type": "servo"}, Outcomes(), now=NOW)
+    hub.expire(NOW + 10)
+    assert len(members["kitchen"].unanswered) == 1
+    hub.expire(NOW + 10 + LATE_ANSWERS)
+    assert members["kitchen"].unanswered == []
+    second = hub.send("kitchen", {"type": "servo"}, Outcomes(), now=NOW + 80)
+    assert hub.acknowledged(members["kitchen"], BY_TYPE) is second
+
+
+def test_commands_without_answers_take_bounded_memory() -> None:
+    hub, members = hub_with("kitchen")
+    for number in range(3 * MAX_OPEN_COMMANDS):
+        hub.send("kitchen", {"type": "servo"}, Outcomes(), now=NOW, timeout=number / 1000)
+        hub.expire(NOW + 1)
+    assert len(members["kitchen"].unanswered) <= MAX_OPEN_COMMANDS
+
+
+def test_time_is_told_to_whoever_listens() -> None:
+    hub, _ = hub_with("kitchen")
+    heard: list[float] = []
+    hub.listen_to_time(heard.append)
+    hub.expire(NOW)
+    assert heard == [NOW]
+
+
+def test_ids_are_not_those_of_another_run() -> None:
+    made = {hub_with("kitchen")[0].prepare({"name": "blink"}).id for _ in range(2)}
+    assert len(made) == 2
+    assert all(len(command_id) <= 20 for command_id in made)

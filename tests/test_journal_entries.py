@@ -16,6 +16,7 @@ from wsdev.journal_entries import (
     ENTRY_TYPES,
     FIELDS,
     KINDS,
+    CommandEntry,
     GatewayEntry,
     MessageEntry,
     RefusalEntry,
@@ -41,10 +42,13 @@ MESSAGE = MessageEntry(
     False, None, None,
 )  # fmt: skip
 GATEWAY = GatewayEntry(5, 0, "started", "0.1.0")
+COMMAND = CommandEntry(
+    6, 0, "queued", "kitchen", "c-1", "servo", "me", '{"type":"servo"}', 10.0, 1_800_000_000_007
+)
 
 
 def test_document_begins_with_what_all_kinds_have() -> None:
-    for entry in (START, END, REFUSAL, MESSAGE, GATEWAY):
+    for entry in (START, END, REFUSAL, MESSAGE, GATEWAY, COMMAND):
         found = document(entry)
         assert list(found)[:4] == ["sequence", "time", "kind", "event"]
         assert set(found) <= set(FIELDS)
@@ -115,9 +119,15 @@ def test_readable_letters_stay_readable_in_json() -> None:
     assert json_line("日本語 é") == '"日本語 é"'
 
 
+def test_end_of_a_time_in_the_queue_is_a_time() -> None:
+    assert document(COMMAND)["queue_until"] == "2027-01-15T08:00:00.007Z"
+    assert document(COMMAND)["command_type"] == "servo"
+
+
 def test_search_sees_words_ids_and_codes_each_on_a_line() -> None:
     assert {"kitchen", "pico", "192.0.2.7", '{"a":1}', "77"} <= set(texts(MESSAGE).splitlines())
     assert {"4408", "no sign of life", "no_sign_of_life"} <= set(texts(END).splitlines())
+    assert {"kitchen", "c-1", "servo", "me", "queued"} <= set(texts(COMMAND).splitlines())
     assert {"401", "token_mistyped", "c0ffee"} <= set(texts(REFUSAL).splitlines())
 
 

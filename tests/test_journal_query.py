@@ -83,9 +83,11 @@ def sources_of(wanted: Wanted, journal: MadeJournal) -> list[str]:
 @pytest.mark.parametrize(
     ("wanted", "expected"),
     [
-        (Wanted(), "messages starts ends refusals run_starts run_ends"),
+        (Wanted(), "messages starts ends refusals commands run_starts run_ends"),
         (Wanted(kinds=frozenset({"message"})), "messages"),
-        (Wanted(devices=frozenset({"kitchen"})), "messages starts ends"),
+        (Wanted(kinds=frozenset({"command"})), "commands"),
+        (Wanted(devices=frozenset({"kitchen"})), "messages starts ends commands"),
+        (Wanted(session="c0ffee"), "messages starts ends commands"),
         (Wanted(device_classes=frozenset({"pico"})), "messages starts ends refusals"),
         (Wanted(networks=frozenset({ip_network("192.0.2.0/24")})), "messages starts ends refusals"),
         (Wanted(request_id="c0ffee"), "starts ends refusals"),

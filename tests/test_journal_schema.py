@@ -163,6 +163,17 @@ def test_migration_after_one_that_failed_goes_on_from_there(path: Path) -> None:
     assert ask(path, "SELECT country FROM refusals") == [("SE",)]
 
 
+def test_file_of_version_1_keeps_what_it_has_and_takes_commands(path: Path) -> None:
+    make(path, MIGRATIONS[:1])
+    add_refusal(path)
+    assert ask(path, "PRAGMA user_version") == [(1,)]
+    assert unreadable(path).code == "older"
+    assert make(path) is None
+    assert ask(path, "SELECT request_id FROM refusals") == [("r-1",)]
+    assert ask(path, "SELECT count(*) FROM commands") == [(0,)]
+    open_for_reading(path).close()
+
+
 def test_newer_journal_is_refused_untouched(path: Path) -> None:
     make(path, (*MIGRATIONS, NEXT))
     add_refusal(path)
@@ -170,7 +181,8 @@ def test_newer_journal_is_refused_untouched(path: Path) -> None:
     for error in (refused(path), unreadable(path)):
         assert isinstance(error, JournalError)
         assert error.code == "newer"
-        assert "journal version 2, not 1" in error.cause
+        versions = f"journal version {len(MIGRATIONS) + 1}, not {len(MIGRATIONS)}"
+        assert versions in error.cause
         assert "update wsdev" in error.hint
     assert path.read_bytes() == before
     assert not list(path.parent.glob("journal.*-*.db"))

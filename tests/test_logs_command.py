@@ -313,6 +313,29 @@ def test_options_choose(journal: MadeJournal, arguments: list[str], expected: li
     assert sequences(journal, *arguments) == expected
 
 
+def test_commands_are_shown_with_their_states_and_can_be_chosen(journal: MadeJournal) -> None:
+    journal.command("c-1", queue_until=START, by="o\x1b]0;x\x07")  # 10
+    journal.command("c-1", "sent", session="000000000002")  # 11
+    journal.command("c-1", "failed", detail='{"jam":"\\u009b31m"}')  # 12
+    journal.command("c-2", device="hall")  # 13
+    assert sequences(journal, "--kind", "command") == [10, 11, 12, 13]
+    assert sequences(journal, "--kind", "command", "--device", "hall") == [13]
+    assert sequences(journal, "--grep", "^failed$") == [12]
+    assert sequences(journal, "--session", "000000000002", "--kind", "command") == [11]
+    assert 10 not in sequences(journal, "--class", "pico")
+    shown = [
+        re.split(r"  +", line) for line in logs(journal, "--kind", "command").stdout.split("\n")
+    ]
+    assert [line[1:4] for line in shown[:4]] == [
+        ["kitchen", "queued", "servo c-1"],
+        ["kitchen", "sent", "servo c-1"],
+        ["kitchen", "failed", "servo c-1"],
+        ["hall", "queued", "servo c-2"],
+    ]
+    assert "\x1b" not in logs(journal).stdout
+    assert shown[0][4] == '{"type":"servo"}'
+
+
 def test_time_ago_is_counted_from_now(journal: MadeJournal) -> None:
     journal.now = int(datetime.now(UTC).timestamp() * 1000) - 30 * 60_000
     journal.refuse()

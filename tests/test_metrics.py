@@ -17,6 +17,7 @@ from prometheus_client import Metric, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from wsdev.codes import BREAKS, REFUSALS, CloseCode
+from wsdev.command_records import CommandState
 from wsdev.metrics import Metrics, Totals
 from wsdev.protocol import BUILTIN_CLASSES
 
@@ -104,6 +105,13 @@ def test_refusals_are_counted_by_code() -> None:
     assert value(metrics, "wsdev_refusals_total", code="full") == 0
 
 
+def test_commands_are_counted_by_what_became_of_them() -> None:
+    metrics = Metrics()
+    metrics.commanded(CommandState.LOST)
+    assert value(metrics, "wsdev_commands_total", state="lost") == 1
+    assert value(metrics, "wsdev_commands_total", state="acknowledged") == 0
+
+
 def test_breaks_are_counted_by_code() -> None:
     metrics = Metrics()
     metrics.broke("head_cut")
@@ -129,6 +137,9 @@ def test_all_that_can_be_named_beforehand_starts_at_zero() -> None:
     assert labels("wsdev_connected_devices", "device_class") == {"pico", "relay"}
     assert labels("wsdev_connections", "device_class") == {"pico", "relay"}
     assert labels("wsdev_refusals", "code") == set(REFUSALS)
+    assert labels("wsdev_commands", "state") == {
+        *("acknowledged", "failed", "ignored", "expired", "lost", "cancelled"),
+    }
     assert labels("wsdev_breaks", "code") == set(BREAKS) - {"gateway_lost"}
     assert labels("wsdev_disconnections", "code") == {"other", *(str(int(c)) for c in CloseCode)}
 

@@ -9,6 +9,7 @@ import pytest
 from harness import bearer, upgrade_head
 
 from wsdev.codes import CloseCode
+from wsdev.command_records import CommandChange
 from wsdev.events import (
     BadMessageReceived,
     BinaryReceived,
@@ -57,6 +58,8 @@ class Notebook:
         self.told.append(("end", end))
 
     def refuse(self, refusal: Refusal) -> None: ...
+
+    def change_command(self, change: CommandChange) -> None: ...
 
     def when_recorded(self, call: Callable[[], None]) -> None: ...
 

@@ -22,7 +22,8 @@ WsdevError
 │   ├── NoAnswer
 │   ├── TLSFailed
 │   ├── NotAGateway
-│   └── LinkCut
+│   ├── LinkCut
+│   └── DeviceOffline
 └── PeerError: the other end spoke, and said no or spoke wrongly
     ├── TokenRefused
     ├── NotAllowed
@@ -73,6 +74,7 @@ class ExitCode(enum.IntEnum):
     TOKEN_UNKNOWN = 31
     TOKEN_RETIRED = 32
     ANSWERS_DIFFER = 33
+    OFFLINE = 40
     INTERRUPTED = 130
 
 
@@ -102,6 +104,7 @@ EXIT_CODE_MEANINGS: dict[ExitCode, str] = {
     ExitCode.TOKEN_UNKNOWN: "tokens check: well formed, but not in this book",
     ExitCode.TOKEN_RETIRED: "tokens check: revoked or retired",
     ExitCode.ANSWERS_DIFFER: "replay: the gateway answered otherwise than was recorded",
+    ExitCode.OFFLINE: "a command's device is not connected",
     ExitCode.INTERRUPTED: "interrupted with Ctrl-C",
 }
 
@@ -272,6 +275,33 @@ class LinkCut(PathError):
 
     exit_code = ExitCode.CUT
     code = "link_cut"
+
+
+class DeviceOffline(PathError):
+    """A command's device is not connected.
+
+    Args:
+        device: Its name.
+        since: Unix time of the end of its last connection; None if it was never here.
+        last_seen: Unix time of its last sign of life.
+    """
+
+    exit_code = ExitCode.OFFLINE
+    code = "offline"
+
+    def __init__(
+        self,
+        cause: str,
+        hint: str = "",
+        *,
+        device: str = "",
+        since: float | None = None,
+        last_seen: float | None = None,
+    ) -> None:
+        super().__init__(cause, hint)
+        self.device = device
+        self.since = since
+        self.last_seen = last_seen
 
 
 class PeerError(WsdevError):

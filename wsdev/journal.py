@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Final, Self
 
 from wsdev import __version__
+from wsdev.command_records import CommandChange
 from wsdev.errors import LocalError
 from wsdev.journal_file import begin_run
 from wsdev.journal_group import Group, Happening, Message, Sender, SessionKey
@@ -190,6 +191,11 @@ class FileJournal:
             return
         when = self._now()
         self._add(lambda group: group.refuse(when, refusal))
+
+    def change_command(self, change: CommandChange) -> None:
+        """A command has another state."""
+        when = self._now()
+        self._add(lambda group: group.change_command(when, change))
 
     def when_recorded(self, call: Callable[[], None]) -> None:
         """Call once all before is on disk and its senders are told."""

@@ -113,11 +113,39 @@ class MessageEntry(Entry, frozen=True, gc=False):
     picture: str | None
 
 
+class CommandEntry(Entry, frozen=True, gc=False):
+    """A command to a device; the event is its state from then on.
+
+    Attributes:
+        session: The session that it was sent in.
+        command_type: The word by which a device without ids acknowledges it.
+        by: Who asked for it.
+        body: The command as it was given; with the first state only, as ``timeout`` is.
+        queue_until: Until when it may wait for its device, Unix ms.
+        reason: Why, in words, where the state does not say it.
+        detail: What the device said about it, JSON.
+    """
+
+    kind: ClassVar[str] = "command"
+
+    device: str
+    id: str
+    command_type: str
+    by: str
+    body: str | None = None
+    timeout: float | None = None
+    queue_until: int | None = None
+    session: str | None = None
+    reason: str | None = None
+    detail: str | None = None
+
+
 ENTRY_TYPES: Final[tuple[type[Entry], ...]] = (
     GatewayEntry,
     SessionEntry,
     RefusalEntry,
     MessageEntry,
+    CommandEntry,
 )
 KINDS: Final = tuple(entry_type.kind for entry_type in ENTRY_TYPES)
 
@@ -127,7 +155,7 @@ FIELDS: Final = (
     *_FIRST_FIELDS,
     *dict.fromkeys(
         field.encode_name
-        for entry_type in (SessionEntry, RefusalEntry, MessageEntry, GatewayEntry)
+        for entry_type in (SessionEntry, RefusalEntry, MessageEntry, CommandEntry, GatewayEntry)
         for field in msgspec.structs.fields(entry_type)
         if field.encode_name not in _FIRST_FIELDS
     ),
@@ -172,6 +200,8 @@ def document(entry: Entry) -> dict[str, Any]:
         fields["hint"] = known and known.hint
     elif isinstance(entry, SessionEntry):
         fields["cause"] = cause(entry)
+    elif isinstance(entry, CommandEntry) and entry.queue_until is not None:
+        fields["queue_until"] = iso(entry.queue_until)
     return {
         "sequence": fields.pop("sequence"),
         "time": iso(fields.pop("time")),

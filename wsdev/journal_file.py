@@ -13,7 +13,9 @@ from itertools import chain
 from pathlib import Path
 from typing import Final
 
+from wsdev.command_records import CommandChange
 from wsdev.errors import JournalError, LocalError
+from wsdev.journal_commands import JournalCommands
 from wsdev.journal_schema import FILE_NAME, JOURNAL, SetAside, open_for_writing, suspicion
 from wsdev.journal_space import JournalSpace
 from wsdev.journal_tail import TAIL, JournalTail
@@ -72,6 +74,7 @@ class JournalFile:
         self._block_bytes = 0
         self.tail = JournalTail(self._db, self.path)
         self.space = JournalSpace(self._db, self.path)
+        self._commands = JournalCommands(self._db)
         with JOURNAL.explained(self.path):
             self._identity = self._status()
             self._db.execute(f"PRAGMA synchronous = {'FULL' if full_sync else 'NORMAL'}")
@@ -123,6 +126,7 @@ class JournalFile:
             ("sequence", "runs"), ("end_sequence", "runs"),
             ("sequence", "sessions"), ("end_sequence", "sessions"),
             ("sequence", "refusals"), ("sequence", "messages"),
+            ("sequence", "commands"),
         ]  # fmt: skip
         with JOURNAL.explained(self.path):
             values = [
@@ -206,6 +210,10 @@ class JournalFile:
             ),
         )  # fmt: skip
 
+    def add_command(self, sequence: int, when: int, change: CommandChange) -> None:
+        """A command has another state."""
+        self._commands.add(sequence, when, change)
+
     def add_messages(self, rows: Sequence[PlainRow]) -> None:
         """Messages whose whole text is their body."""
         done = 0
@@ -264,7 +272,7 @@ class JournalFile:
     # After a crash
 
     def lose_open(self, first_sequence: int) -> tuple[int, int]:
-        """End the sessions and the run that a crash left open, from ``first_sequence`` on.
+        """End what a crash left open, numbered from ``first_sequence`` on.
 
         Returns:
             The next free number, and how many sessions were open.
@@ -297,8 +305,9 @@ class JournalFile:
                 for number, (key, started) in enumerate(open_ones)
             ],
         )
-        self.end_run(first_sequence + len(open_ones), lost_at, "lost")
-        return first_sequence + len(open_ones) + 1, len(open_ones)
+        last = self._commands.lose_open(first_sequence + len(open_ones), lost_at)
+        self.end_run(last, lost_at, "lost")
+        return last + 1, len(open_ones)
 
     def camera_of(self, sequence: int) -> str | None:
         """The device whose picture is in the row of that number."""

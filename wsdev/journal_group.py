@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final, Protocol
 
+from wsdev.command_records import CommandChange
 from wsdev.journal_file import JournalFile, PlainRow
 from wsdev.journal_tail import NOTE_AFTER
 from wsdev.picture_store import PictureStore, picture_name
@@ -222,6 +223,10 @@ class Group:
     def refuse(self, when: int, refusal: Refusal) -> None:
         """A request was refused."""
         self._calls.append((JournalFile.add_refusal, (self.next(when), when, refusal)))
+
+    def change_command(self, when: int, change: CommandChange) -> None:
+        """A command has another state."""
+        self._calls.append((JournalFile.add_command, (self.next(when), when, change)))
 
     def end_run(self, when: int) -> None:
         """The gateway stops."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
+from wsdev.command_records import CommandChange, CommandRecord
 from wsdev.journal_group import Sender, SessionKey
 from wsdev.protocol import MessageId
 from wsdev.records import Refusal, SessionEnd, SessionStart
@@ -13,7 +14,41 @@ Notify = Callable[..., object]
 """Calls a function with arguments on the event loop, as ``loop.call_soon_threadsafe`` does."""
 
 
-class Journal(Protocol):
+class CommandJournal(Protocol):
+    """Where commands are recorded. Called on the event loop; no call waits."""
+
+    @property
+    def is_full(self) -> bool:
+        """Whether so much waits to be recorded that no more should be taken in."""
+
+    def change_command(self, change: CommandChange) -> None:
+        """A command has another state."""
+
+    def when_recorded(self, call: Callable[[], None]) -> None:
+        """Call once all before is on disk and its senders are told."""
+
+
+class LastSeen(NamedTuple):
+    """An absent device: when its connection ended, and its last sign of life; Unix seconds."""
+
+    since: float
+    last_seen: float
+
+
+class CommandArchive(Protocol):
+    """What is known of earlier commands and of absent devices. Each call may look at a disk."""
+
+    def queued(self) -> list[CommandRecord]:
+        """The commands that wait for their devices, oldest first."""
+
+    def find(self, command_id: str) -> CommandRecord | None:
+        """The command of that id."""
+
+    def last_seen(self, device: str) -> LastSeen | None:
+        """The end of the device's last connection; None if it never had one."""
+
+
+class Journal(CommandJournal, Protocol):
     """Where everything is recorded. Called on the event loop; no call waits.
 
     Things get their order from the order of the calls.
@@ -25,10 +60,6 @@ class Journal(Protocol):
     @property
     def trouble(self) -> str:
         """Why nothing can be recorded now; empty when all is well."""
-
-    @property
-    def is_full(self) -> bool:
-        """Whether so much waits to be recorded that no more should be taken in."""
 
     @property
     def waiting(self) -> tuple[int, int]:
@@ -49,9 +80,6 @@ class Journal(Protocol):
 
     def refuse(self, refusal: Refusal) -> None:
         """A request was refused. Left out, and counted, when the journal is full."""
-
-    def when_recorded(self, call: Callable[[], None]) -> None:
-        """Call once all before is on disk and its senders are told."""
 
     def record(
         self,

@@ -31,7 +31,7 @@ LAST: Final = 2**63 - 1
 class Wanted:
     """Which entries are wanted: those that fit all that is given.
 
-    What says nothing about a thing leaves it out: a refusal has no device, a gateway no address.
+    What says nothing about a thing leaves it out: a refusal has no device, a command no address.
 
     Attributes:
         devices: Names, exactly, one of which it must have; none means any, here and below.
@@ -154,6 +154,13 @@ def make_sources(db: sqlite3.Connection, wanted: Wanted) -> tuple[list[Source], 
                 [*of_session, *_between("s.ended", wanted)],
             )
         )
+    return [*sources, *_other_sources(wanted)], values
+
+
+def _other_sources(wanted: Wanted) -> list[Source]:
+    """The queries for what is neither a message nor a session."""
+    kinds = wanted.kinds
+    sources: list[Source] = []
     if "refusal" in kinds and not wanted.devices and wanted.session is None:
         conditions = _between("r.time", wanted)
         if wanted.networks:
@@ -170,6 +177,18 @@ def make_sources(db: sqlite3.Connection, wanted: Wanted) -> tuple[list[Source], 
                 conditions,
             )
         )
+    of_device = wanted.request_id is None and not (wanted.device_classes or wanted.networks)
+    if "command" in kinds and of_device:
+        sources.append(
+            _source(
+                "commands",
+                "c.sequence, c.time, c.state, c.device, c.id, c.type, c.asked_by, c.body,"
+                " c.timeout, c.queue_until, c.session, c.reason, c.detail",
+                "commands c",
+                "c.sequence",
+                [*_conditions(wanted, "c"), *_between("c.time", wanted)],
+            )
+        )
     if "gateway" in kinds and wanted.request_id is None and not wanted.sessions_matter:
         for name, number, time, event in (
             ("run_starts", "r.sequence", "r.started", "'started'"),
@@ -177,7 +196,7 @@ def make_sources(db: sqlite3.Connection, wanted: Wanted) -> tuple[list[Source], 
         ):
             columns = f"{number}, {time}, {event}, r.version"
             sources.append(_source(name, columns, "runs r", number, _between(time, wanted)))
-    return sources, values
+    return sources
 
 
 def _source(name: str, columns: str, tables: str, order: str, conditions: Iterable[str]) -> Source:

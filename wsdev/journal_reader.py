@@ -15,6 +15,7 @@ from typing import Any, Final, NamedTuple, Self
 
 from wsdev.errors import JournalError
 from wsdev.journal_entries import (
+    CommandEntry,
     Entry,
     GatewayEntry,
     MessageEntry,
@@ -52,6 +53,7 @@ _ENTRY_TYPES: Final[dict[str, type[Entry]]] = {
     "starts": SessionEntry,
     "ends": SessionEntry,
     "refusals": RefusalEntry,
+    "commands": CommandEntry,
     "run_starts": GatewayEntry,
     "run_ends": GatewayEntry,
 }
@@ -370,6 +372,7 @@ _NUMBERED: Final = (
     ("sequence", "runs"), ("end_sequence", "runs"),
     ("sequence", "sessions"), ("end_sequence", "sessions"),
     ("sequence", "refusals"), ("sequence", "messages"),
+    ("sequence", "commands"),
 )  # fmt: skip
 
 

@@ -105,7 +105,30 @@ CREATE TABLE blocks (
 ) STRICT;
 """
 
-MIGRATIONS: Final[tuple[str, ...]] = (_VERSION_1,)
+# A row for each change of a command's state, of which the latest is open until it is an end. What
+# is the same in all of them (`body`, `timeout`) is in the first only.
+_VERSION_2: Final = """
+CREATE TABLE commands (
+    sequence    INTEGER PRIMARY KEY,
+    time        INTEGER NOT NULL,
+    id          TEXT NOT NULL,
+    state       TEXT NOT NULL,
+    device      TEXT NOT NULL,
+    asked_by    TEXT NOT NULL,
+    type        TEXT NOT NULL,
+    body        TEXT,
+    timeout     REAL,
+    queue_until INTEGER,
+    session     TEXT,
+    reason      TEXT,
+    detail      TEXT,
+    is_open     INTEGER NOT NULL
+) STRICT;
+CREATE INDEX commands_by_id ON commands (id, sequence);
+CREATE INDEX commands_open ON commands (sequence) WHERE is_open;
+"""
+
+MIGRATIONS: Final[tuple[str, ...]] = (_VERSION_1, _VERSION_2)
 """Number ``n`` makes version ``n + 1`` of the file out of version ``n``; 0 is an empty one."""
 
 CHECKED_WHOLE: Final = 64 * 1024 * 1024

@@ -13,6 +13,8 @@ from wsdev.sanitize import printable
 _SANE_TIME: Final = 1_704_067_200_000
 """2024: a host without a battery for its clock starts in 1970."""
 
+_OPEN_COMMANDS: Final = "SELECT id FROM commands WHERE is_open"
+
 
 class JournalSpace:
     """The room that a journal takes.
@@ -78,6 +80,7 @@ class JournalSpace:
             for statement in (
                 "DELETE FROM refusals WHERE sequence < ?",
                 "DELETE FROM sessions WHERE end_sequence < ?",
+                f"DELETE FROM commands WHERE sequence < ? AND id NOT IN ({_OPEN_COMMANDS})",
                 "DELETE FROM runs WHERE end_sequence < ?",
                 "DELETE FROM blocks WHERE sequence < ?",
             ):

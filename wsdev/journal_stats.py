@@ -148,7 +148,7 @@ def _messages(db: sqlite3.Connection) -> int:
         for column, table in (
             ("sequence", "runs"), ("end_sequence", "runs"),
             ("sequence", "sessions"), ("end_sequence", "sessions"),
-            ("sequence", "refusals"),
+            ("sequence", "refusals"), ("sequence", "commands"),
         )
     )  # fmt: skip
     return int(last - first + 1 - others)

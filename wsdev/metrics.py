@@ -24,6 +24,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from wsdev.codes import BREAKS, REFUSALS, CloseCode
+from wsdev.command_records import OPEN_STATES, CommandState
 from wsdev.protocol import BUILTIN_CLASSES
 
 LOOP_PATIENCE: Final = 1.0
@@ -103,6 +104,12 @@ class Metrics:
             ["code"],
             registry=self.registry,
         )
+        commands = Counter(
+            "wsdev_commands_total",
+            "Commands to devices that are over, by what became of them.",
+            ["state"],
+            registry=self.registry,
+        )
         self._round_trip = Histogram(
             "wsdev_round_trip_seconds",
             "Time from a ping to its pong, all devices.",
@@ -142,6 +149,8 @@ class Metrics:
             self._connections.labels(name)
         self._refusals = {code: refusals.labels(code) for code in REFUSALS}
         self._breaks = {code: breaks.labels(code) for code in BREAKS if code != "gateway_lost"}
+        over = [state for state in CommandState if state not in OPEN_STATES]
+        self._commands = {state: commands.labels(state.value) for state in over}
         self._disconnections = {int(code): disconnections.labels(int(code)) for code in CloseCode}
         self._other_disconnections = disconnections.labels(OTHER_CODE)
 
@@ -162,6 +171,10 @@ class Metrics:
     def broke(self, code: str) -> None:
         """A connection broke; ``code`` is a key of :data:`wsdev.codes.BREAKS`."""
         self._breaks[code].inc()
+
+    def commanded(self, state: CommandState) -> None:
+        """A command is over."""
+        self._commands[state].inc()
 
     def round_trip(self, seconds: float) -> None:
         """A pong came."""

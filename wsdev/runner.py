@@ -20,11 +20,13 @@ from pathlib import Path
 from typing import Any, Final
 
 from wsdev import __version__, event_loop, logs
+from wsdev.command_archive import FileArchive
+from wsdev.command_desk import CommandDesk
 from wsdev.errors import UsageError
 from wsdev.hub import Hub
 from wsdev.interfaces import is_beyond_loopback, is_public, listen, own_addresses, reachable_urls
 from wsdev.journal import FileJournal
-from wsdev.journal_interface import Journal
+from wsdev.journal_interface import CommandArchive, Journal
 from wsdev.journal_schema import FILE_NAME
 from wsdev.log_writer import written_aside
 from wsdev.metrics import Metrics
@@ -108,7 +110,7 @@ def run(settings: ServeSettings, echo: Echo, recording: Recording = recording) -
         journal = stack.enter_context(recording(settings, folder, metrics))
         if book.is_new and settings.public_tokens == "window":
             book.open_window(FIRST_WINDOW)
-        parts = Parts(book, journal, metrics)
+        parts = Parts(book, journal, FileArchive(folder), metrics)
         event_loop.run(_serve(settings, parts, Sockets(sockets, console), tls, echo))
 
 
@@ -136,6 +138,7 @@ def open_console(settings: ServeSettings, stack: contextlib.ExitStack) -> list[s
 async def _console(
     settings: ServeSettings,
     gateway: Gateway,
+    desk: CommandDesk,
     sockets: Sequence[socket.socket],
     tls: ssl.SSLContext | None,
 ) -> AsyncIterator[None]:
@@ -150,6 +153,7 @@ async def _console(
         settings,
         gateway.tokens,
         gateway.hub,
+        desk,
         gateway.metrics,
         settings.state_folder(),
         gateway.desk.health,
@@ -166,6 +170,7 @@ class Parts:
 
     book: TokenBook
     journal: Journal
+    archive: CommandArchive
     metrics: Metrics
 
 
@@ -205,10 +210,18 @@ async def _serve(
     for number in SIGNALS:
         loop.add_signal_handler(number, on_signal)
     parts.journal.start(loop.call_soon_threadsafe)
+    hub = Hub(max_command=settings.limits().command_bytes)
+    desk = CommandDesk(
+        hub,
+        parts.journal,
+        parts.archive,
+        clock=time.monotonic,
+        on_over=parts.metrics.commanded,
+    )
     gateway = Gateway(
         settings,
         parts.book,
-        Hub(max_command=settings.limits().command_bytes),
+        hub,
         parts.journal,
         parts.metrics,
         # Not the loop's: uvloop counts whole milliseconds, and a pong on a fast network takes less.
@@ -225,7 +238,7 @@ async def _serve(
         refusals_left_out=lambda: parts.journal.left_out,
     )
     await gateway.start(sockets.devices, tls)
-    async with _console(settings, gateway, sockets.console, tls):
+    async with _console(settings, gateway, desk, sockets.console, tls):
         # What start-up made lives as long as the process; the collector need not look at it again.
         gc.freeze()
         for line in banner(settings, parts.book, sockets, own_addresses()):

@@ -19,6 +19,7 @@ _NUMBERS = """
     SELECT sequence FROM runs UNION ALL SELECT end_sequence FROM runs
     UNION ALL SELECT sequence FROM sessions UNION ALL SELECT end_sequence FROM sessions
     UNION ALL SELECT sequence FROM refusals UNION ALL SELECT sequence FROM messages
+    UNION ALL SELECT sequence FROM commands
 """
 
 

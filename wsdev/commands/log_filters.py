@@ -34,7 +34,7 @@ KindOption = Annotated[
     typer.Option(
         "--kind",
         metavar="KIND",
-        help="Only session, refusal, message or gateway; more with commas.",
+        help="Only session, refusal, message, command or gateway; more with commas.",
     ),
 ]
 SinceOption = Annotated[

@@ -7,7 +7,15 @@ from typing import Final, NamedTuple
 
 from wsdev.codes import BROKEN_CLOSES, CLOSE_MEANINGS, CloseCode, explain, explain_close
 from wsdev.commands import amounts
-from wsdev.journal_entries import Entry, GatewayEntry, MessageEntry, RefusalEntry, SessionEntry
+from wsdev.journal_entries import (
+    CommandEntry,
+    Entry,
+    GatewayEntry,
+    MessageEntry,
+    RefusalEntry,
+    SessionEntry,
+    moment,
+)
 from wsdev.sanitize import printable
 
 _OPENING: Final = re.compile(r'\s*\{\s*"type"\s*:\s*"(\w+)"\s*,\s*', re.ASCII)
@@ -17,6 +25,13 @@ _SHA_SHOWN: Final = 12
 
 _SESSION_STYLES: Final = {"connected": "green", "disconnected": "yellow", "lost": "red"}
 _MESSAGE_STYLES: Final = {"in": "cyan", "out": "magenta"}
+_COMMAND_STYLES: Final = {
+    "queued": "blue",
+    "sent": "magenta",
+    "acknowledged": "green",
+    "failed": "red",
+    "lost": "red",
+}
 _BAD_NEWS: Final = frozenset({"bad", "error"})
 _ARROWS: Final = {"in": "→", "out": "←"}
 """Between the device, which stands before it, and the gateway."""
@@ -58,6 +73,9 @@ def line_of(entry: Entry, *, short: bool = False) -> Line:
             return Line(who, entry.event, "red", _refusal(entry))
         case MessageEntry():
             return _message(entry, short=short)
+        case CommandEntry():
+            style = _COMMAND_STYLES.get(entry.event, "yellow")
+            return Line(whole(entry.device), whole(entry.event), style, _command(entry))
         case GatewayEntry():
             style, text = _RUNS[entry.event]
             return Line("gateway", entry.event, f"bold {style}", text.format(whole(entry.version)))
@@ -119,6 +137,18 @@ def shown_to_client(entry: Entry) -> list[str]:
     """What a refused client was told beside the code, as it was shown; nothing of other entries."""
     known = explain(entry.code) if isinstance(entry, RefusalEntry) else None
     return [] if known is None else [f"  {known.message}", f"  try: {known.hint}"]
+
+
+def _command(entry: CommandEntry) -> str:
+    until = entry.queue_until
+    return _join(
+        f"{whole(entry.command_type)} {whole(entry.id)}",
+        whole(entry.body or ""),
+        whole(entry.reason or ""),
+        whole(entry.detail or ""),
+        f"by {whole(entry.by)}",
+        None if until is None else f"until {moment(until).astimezone().isoformat('T', 'seconds')}",
+    )
 
 
 def _message(entry: MessageEntry, *, short: bool) -> Line:

@@ -15,7 +15,18 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from wsdev.console import devices, events, health, journal, login, page, pictures, problems, tokens
+from wsdev.console import (
+    commands,
+    devices,
+    events,
+    health,
+    journal,
+    login,
+    page,
+    pictures,
+    problems,
+    tokens,
+)
 from wsdev.console.inputs import read_body, read_query
 from wsdev.console.openapi import document
 from wsdev.console.operations import Call, Operation
@@ -45,6 +56,7 @@ class Application:
         self.operations: tuple[Operation, ...] = (
             *devices.operations(),
             *pictures.OPERATIONS,
+            *commands.OPERATIONS,
             *events.OPERATIONS,
             *journal.OPERATIONS,
             *tokens.OPERATIONS,

@@ -67,13 +67,28 @@ class CameraState(msgspec.Struct, frozen=True):
 
 
 class Camera:
-    """A connected camera's pictures."""
+    """A connected camera's newest picture; what is done for each is next to nothing.
 
-    __slots__ = ("picture", "times")
+    Attributes:
+        data, number, taken: Of the picture.
+        times: When the latest ones came.
+    """
+
+    __slots__ = ("_picture", "data", "number", "taken", "times")
 
     def __init__(self) -> None:
-        self.picture: Picture | None = None
+        self.data = b""
+        self.number = 0
+        self.taken = 0.0
         self.times: deque[float] = deque(maxlen=_MOST_TIMES)
+        self._picture: Picture | None = None
+
+    @property
+    def picture(self) -> Picture:
+        """The newest one, the same for all who look at it."""
+        if self._picture is None or self._picture.number != self.number:
+            self._picture = Picture(self.data, self.number, self.taken)
+        return self._picture
 
     def rate(self, now: float) -> float | None:
         """Pictures a second of late; None if that cannot be said."""
@@ -116,14 +131,14 @@ class Cameras:
     def state(self, member: Member) -> CameraState | None:
         """What there is to know of a device's pictures; None if it sent none."""
         camera = self._cameras.get(member.session_id)
-        if camera is None or camera.picture is None:
+        if camera is None:
             return None
         now = self._clock()
         return CameraState(
-            size=len(camera.picture.data),
-            age=max(0.0, now - camera.picture.taken),
+            size=len(camera.data),
+            age=max(0.0, now - camera.taken),
             frames_per_second=camera.rate(now),
-            pictures=camera.picture.number,
+            pictures=camera.number,
             viewers=self._viewers.get(member.name, 0),
         )
 
@@ -158,9 +173,9 @@ class Cameras:
         camera = self._cameras.get(member.session_id)
         if camera is None:
             camera = self._cameras[member.session_id] = Camera()
-        now = self._clock()
-        number = 1 if camera.picture is None else camera.picture.number + 1
-        camera.picture = Picture(data, number, now)
+        camera.data = data
+        camera.number += 1
+        camera.taken = now = self._clock()
         camera.times.append(now)
         if self._waiting:
             self._wake(member.name)

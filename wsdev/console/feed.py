@@ -69,6 +69,7 @@ def event_text(name: str, data: str, sequence: int = 0) -> bytes:
 def tell(entry: Entry) -> Told:
     """An entry of the journal as an event, named by its kind, or a session's by what happened."""
     fields: dict[str, Any] = document(entry)
+    fields.pop("picture", None)  # a path on this host
     body = fields.get("body")
     if body is not None and len(body) > MOST_BODY:
         fields |= {"body": body[:MOST_BODY], "cut": True}

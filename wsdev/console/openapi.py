@@ -62,6 +62,8 @@ def _describe(operation: Operation, asked: dict[str, Any]) -> dict[str, Any]:
         "operationId": operation.handler.__qualname__.rpartition(".")[2],
         "responses": {str(operation.status): _answer(operation)},
     }
+    for status, meaning in (operation.also or {}).items():
+        described["responses"][str(status)] = {**_answer(operation), "description": meaning}
     parameters = [
         {"name": part, "in": "path", "required": True, "schema": {"type": "string"}}
         for part in _PATH_PART.findall(operation.path)

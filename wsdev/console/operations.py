@@ -47,6 +47,7 @@ class Operation:
     Attributes:
         answer: The Struct of the answer; None for what is no JSON.
         media: Of the answer; None for an empty one.
+        also: Further statuses with the same answer, and when.
         problems: Statuses of problem documents that are its own, and when.
         is_public: Anybody may.
         lasts: The answer is a stream without end.
@@ -62,6 +63,7 @@ class Operation:
     answer: Any = None
     media: str | None = JSON
     status: int = 200
+    also: Mapping[int, str] | None = None
     problems: Mapping[int, str] | None = None
     is_public: bool = False
     lasts: bool = False

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, TypeVar
 
+from wsdev.command_desk import CommandDesk
 from wsdev.console.cameras import Cameras
 from wsdev.console.feed import Feed
 from wsdev.console.gate import Gate
@@ -36,6 +37,7 @@ class GatewayParts:
     settings: ServeSettings
     book: TokenBook
     hub: Hub
+    commands: CommandDesk
     metrics: Metrics
     folder: Path
     health: Callable[[], tuple[str, str]]

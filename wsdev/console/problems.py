@@ -13,7 +13,7 @@ from typing import Final
 import msgspec
 from starlette.responses import Response
 
-from wsdev.errors import Side, WsdevError
+from wsdev.errors import DeviceOffline, Side, WsdevError
 
 MEDIA_TYPE: Final = "application/problem+json"
 
@@ -27,6 +27,13 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True):
     detail: str
     code: str
     hint: str = ""
+
+
+class OfflineProblem(Problem, frozen=True, kw_only=True):
+    """A command's device is away; times are Unix seconds, null if it was never here."""
+
+    offline_since: float | None
+    last_seen: float | None
 
 
 class NotServed(WsdevError):
@@ -59,9 +66,16 @@ _STATUS: Final[Mapping[str, int]] = {
     "token_mistyped": HTTPStatus.NOT_FOUND,
     "name_claimed": HTTPStatus.CONFLICT,
     "ambiguous": HTTPStatus.CONFLICT,
-    "offline": HTTPStatus.CONFLICT,
     "command_too_large": HTTPStatus.UNPROCESSABLE_ENTITY,
+    "bad_command": HTTPStatus.UNPROCESSABLE_ENTITY,
+    "bad_timeout": HTTPStatus.UNPROCESSABLE_ENTITY,
+    "bad_queue_time": HTTPStatus.UNPROCESSABLE_ENTITY,
+    "bad_name": HTTPStatus.UNPROCESSABLE_ENTITY,
+    "holds_token": HTTPStatus.UNPROCESSABLE_ENTITY,
     "too_many_commands": HTTPStatus.TOO_MANY_REQUESTS,
+    "queue_full": HTTPStatus.TOO_MANY_REQUESTS,
+    "unknown_command": HTTPStatus.NOT_FOUND,
+    "not_queued": HTTPStatus.CONFLICT,
     "usage": HTTPStatus.UNPROCESSABLE_ENTITY,
 }
 """Of the errors that a request can bring about; all others are the host's: 503."""
@@ -71,8 +85,23 @@ def answer_to(error: WsdevError) -> Response:
     """The problem document that tells of an error."""
     if isinstance(error, NotServed):
         return answer(error.status, error.code, error.cause, error.hint, error.headers)
+    if isinstance(error, DeviceOffline):
+        return _offline(error)
     status = _STATUS.get(error.code, HTTPStatus.SERVICE_UNAVAILABLE)
     return answer(status, error.code, error.cause, error.hint)
+
+
+def _offline(error: DeviceOffline) -> Response:
+    problem = OfflineProblem(
+        title=HTTPStatus.CONFLICT.phrase,
+        status=HTTPStatus.CONFLICT,
+        detail=error.cause,
+        code=error.code,
+        hint=error.hint,
+        offline_since=error.since,
+        last_seen=error.last_seen,
+    )
+    return Response(msgspec.json.encode(problem), HTTPStatus.CONFLICT, media_type=MEDIA_TYPE)
 
 
 def answer(
