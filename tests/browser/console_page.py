@@ -11,11 +11,11 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 from gateway_process import GatewayProcess, running_gateway
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 from websockets.sync.client import ClientConnection, connect
 
 from wsdev.tokens import TokenBook
@@ -23,14 +23,27 @@ from wsdev.tokens import TokenBook
 PATIENCE = 20_000
 """Milliseconds after which the page has failed to show something; never a time to wait."""
 
-ARGUMENTS = (
-    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run"
-    " --disable-background-networking --disable-component-update --disable-sync"
-).split()
+ARGUMENTS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
 
 _CONSOLE = re.compile(r"^  (https?://\S+)/$", re.MULTILINE)
 
-FREE = ("--console", "--console-port", "0")
+expect.set_options(timeout=PATIENCE)
+
+
+class Console(NamedTuple):
+    """A gateway, and its page's address."""
+
+    gateway: GatewayProcess
+    url: str
 
 
 @contextlib.contextmanager
@@ -52,13 +65,11 @@ def console_url(gateway: GatewayProcess) -> str:
 
 
 @contextlib.contextmanager
-def running_console(
-    state: Path, *options: str, port: int = 0
-) -> Iterator[tuple[GatewayProcess, str]]:
-    """A gateway with a console, and the page's address."""
+def running_console(state: Path, *options: str, port: int = 0) -> Iterator[Console]:
+    """A gateway with a console; a port of 0 is a free one."""
     given = ("--console", "--console-port", str(port), *options)
     with running_gateway(state, *given) as gateway:
-        yield gateway, console_url(gateway)
+        yield Console(gateway, console_url(gateway))
 
 
 def operator_token(state: Path) -> str:
@@ -100,7 +111,13 @@ def raw_device(
 
 @contextlib.contextmanager
 def page_of(
-    browser: Browser, url: str, *, path: str = "/", width: int = 1280, height: int = 800, **more: Any
+    browser: Browser,
+    url: str,
+    *,
+    path: str = "/",
+    width: int = 1280,
+    height: int = 800,
+    **more: Any,
 ) -> Iterator[Page]:
     """A page of its own session, which must not complain of anything in the browser's console."""
     more.setdefault("locale", "en-GB")

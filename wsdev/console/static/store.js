@@ -5,6 +5,7 @@ import { ask } from "./api.js";
 const MOST_TRIPS = 40;
 const SOONEST = 1500;
 const RELAXED = 10000;
+const FORGOTTEN_AFTER = 6000;
 
 /** Devices by name; `at` is when they were told of (performance.now), `trips` their round trips. */
 export const devices = new Map();
@@ -76,7 +77,10 @@ async function refresh() {
       names.add(device.name);
       keep(device, at);
     }
-    for (const name of devices.keys()) if (!names.has(name)) devices.delete(name);
+    for (const [name, device] of devices) {
+      // One that has just left for the first time may come into the list of those away a bit later.
+      if (!names.has(name) && at - device.at > FORGOTTEN_AFTER) devices.delete(name);
+    }
     count();
     emit("devices");
   } catch {

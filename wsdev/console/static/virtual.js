@@ -59,6 +59,7 @@ export class VirtualList {
     for (const [name, row] of this.rows) {
       if (seen.has(name)) continue;
       row.hidden = true;
+      delete row.dataset.key;
       this.rows.delete(name);
       this.free.push(row);
     }

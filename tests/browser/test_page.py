@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 import json
 import re
+import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 from console_page import (
     PATIENCE,
+    Console,
     device,
     operator_token,
     page_of,
@@ -20,12 +21,9 @@ from console_page import (
     running_console,
     staying,
 )
-from gateway_process import GatewayProcess
 from playwright.sync_api import Browser, Locator, Page, expect
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
-
-expect.set_options(timeout=PATIENCE)
 
 MARKUP = "<img src=x onerror=alert(1)>"
 EVIL = f"{MARKUP}\x1b]0;owned\x07\u202e"
@@ -34,23 +32,18 @@ EVIL = f"{MARKUP}\x1b]0;owned\x07\u202e"
 EVIL_SHOWN = f"{MARKUP}\\x1b]0;owned\\x07\\u202e"
 
 
-class Console(NamedTuple):
-    """A gateway that trusts this host, and its page's address."""
-
-    gateway: GatewayProcess
-    url: str
-
-
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
+    """A browser; each page that a test opens has a session of its own."""
     with running_browser() as running:
         yield running
 
 
 @pytest.fixture(scope="module")
 def console(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Console]:
-    with running_console(tmp_path_factory.mktemp("state")) as (gateway, url):
-        yield Console(gateway, url)
+    """A gateway that trusts this host."""
+    with running_console(tmp_path_factory.mktemp("state")) as running:
+        yield running
 
 
 @pytest.fixture
@@ -233,20 +226,19 @@ def test_log_in_and_out(browser: Browser, tmp_path: Path) -> None:
 
 def test_the_page_outlives_a_restart_of_the_gateway(browser: Browser, tmp_path: Path) -> None:
     state = tmp_path / "state"
-    with running_console(state) as (_, url):
-        with contextlib.ExitStack() as stack:
-            page = stack.enter_context(page_of(browser, url))
+    with contextlib.ExitStack() as first:
+        url = first.enter_context(running_console(state)).url
+        port = int(url.rpartition(":")[2])
+        with page_of(browser, url) as page:
             expect(page.locator("#live")).to_have_text("Live")
-            kept = stack.pop_all()
-        kept_url = url
-    with kept:
-        expect(page.locator("#live")).to_have_text("Reconnecting")
-        expect(page.get_by_role("alert")).to_contain_text("The gateway does not answer")
-        with running_console(state, port=int(kept_url.rpartition(":")[2])) as (gateway, _):
-            expect(page.locator("#live")).to_have_text("Live")
-            expect(page.locator("#banner")).to_be_hidden()
-            with raw_device(gateway, {"type": "connect", "device": "after"}):
-                expect(row(page, "after")).to_have_attribute("data-state", "online")
+            first.close()
+            expect(page.locator("#live")).to_have_text("Reconnecting")
+            expect(page.get_by_role("alert")).to_contain_text("The gateway does not answer")
+            with running_console(state, port=port) as (gateway, _):
+                expect(page.locator("#live")).to_have_text("Live")
+                expect(page.locator("#banner")).to_be_hidden()
+                with raw_device(gateway, {"type": "connect", "device": "after"}):
+                    expect(row(page, "after")).to_have_attribute("data-state", "online")
 
 
 def test_in_persian_from_right_to_left_on_a_phone(browser: Browser, console: Console) -> None:
@@ -320,8 +312,9 @@ def test_two_thousand_devices_scroll(browser: Browser, tmp_path: Path) -> None:
             "document.documentElement.scrollHeight"
         )
         frames.sort()
-        print(f"frame: median {frames[len(frames) // 2]:.1f} ms, worst {frames[-1]:.1f} ms")
-        assert frames[len(frames) // 2] < 50
+        middle, worst = frames[len(frames) // 2], frames[-1]
+        sys.stdout.write(f"frame: median {middle:.1f} ms, worst {worst:.1f} ms\n")
+        assert middle < 50
 
 
 SCROLL = """async () => {
@@ -337,6 +330,9 @@ SCROLL = """async () => {
     return frames;
 }"""
 
+
+SLOW_MACHINE = 5
+"""By how much one that is busy with other tests may be slower than one that is not."""
 
 AXE = Path(__file__).parents[1] / "node_modules" / "axe-core" / "axe.min.js"
 
@@ -367,5 +363,5 @@ def test_first_paint_is_soon(browser: Browser, console: Console) -> None:
     with page_of(browser, console.url) as page:
         expect(page.locator("#live")).to_have_text("Live")
         paint = page.evaluate("performance.getEntriesByName('first-contentful-paint')[0].startTime")
-        print(f"first paint after {paint:.0f} ms")
-        assert paint < 300 * 5, "300 ms on a machine that has nothing else to do"
+        sys.stdout.write(f"first paint after {paint:.0f} ms\n")
+        assert paint < SLOW_MACHINE * 300
