@@ -2,7 +2,8 @@
 
     python commanded_gateway.py STATE [--die-marked] [options of wsdev serve]
 
-Each line on the socket is the JSON of a command to queue; its id comes back once it is on disk.
+Each line on the socket is the JSON of a device's name and a command to queue for it; the command's
+id comes back once it is on disk.
 With ``--die-marked`` the process kills itself between the mark on disk and the sending.
 """
 
@@ -42,7 +43,8 @@ class CommandedDesk(command_desk.CommandDesk):
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         async for line in reader:
-            record = self.submit("kitchen", json.loads(line), timeout=60, queue_for=3600, by="test")
+            device, command = json.loads(line)
+            record = self.submit(device, command, timeout=60, queue_for=3600, by="test")
             await self.kept()
             writer.write(f"{record.id}\n".encode())
         writer.close()
@@ -53,15 +55,15 @@ class CommandedDesk(command_desk.CommandDesk):
         super()._hand_over(*arguments)
 
 
-def ask(state: Path, *commands: dict[str, Any]) -> list[str]:
-    """Queue commands for the device ``kitchen``; their ids, once they are on disk."""
+def ask(state: Path, *commands: dict[str, Any], device: str = "kitchen") -> list[str]:
+    """Queue commands for a device; their ids, once they are on disk."""
     with socket.socket(socket.AF_UNIX) as sock:
         sock.settimeout(30)
         sock.connect(str(state / SOCKET))
         with sock.makefile("rw") as file:
             ids = []
             for command in commands:
-                file.write(f"{json.dumps(command)}\n")
+                file.write(f"{json.dumps([device, command])}\n")
                 file.flush()
                 ids.append(file.readline().strip())
     return ids

@@ -179,7 +179,6 @@ def test_completion_script_can_be_shown(shell: str) -> None:
         ["connect", "--nonsense"],
         ["connect", "--messages", "0"],
         ["tokens", "nonsense"],
-        ["tokens", "create"],
         ["tokens", "revoke"],
     ],
     ids=" ".join,
@@ -207,6 +206,8 @@ def test_mistyped_command_gets_a_suggestion() -> None:
         ["connect", "--token-file", "no-such-file"],
         ["tokens", "--url", "gateway:port"],
         ["tokens", "check"],
+        ["tokens", "create"],
+        ["tokens", "create", "--operator", "--device", "pico"],
         ["tokens", "open", "--for", "0"],
         ["tokens", "rotate", "pico", "--grace", "never"],
         ["serve", "--port", "70000"],
@@ -395,6 +396,21 @@ def test_life_of_a_device_token(state: str) -> None:
     assert wsdev("tokens", "revoke", name, *here).stdout == "it had ended already\n"
     lines = fails(ExitCode.TOKEN_RETIRED, "tokens", "check", token, *here)
     assert token not in "".join(lines)
+
+
+def test_life_of_an_operator_token(state: str) -> None:
+    here = ["--state", state]
+    made = wsdev("tokens", "create", "--operator", "--name", "alice", *here)
+    assert "for the operator alice" in made.stdout
+    assert "keep it as you keep a password" in made.stdout
+    token = made.stdout.splitlines()[1]
+    listed = wsdev("tokens", "list", *here).stdout
+    assert "operator  alice" in listed
+    assert token not in listed
+    assert "the operator alice" in wsdev("tokens", "check", token, *here).stdout
+    assert "its sessions end" in wsdev("tokens", "revoke", "alice", *here).stdout
+    lines = fails(ExitCode.TOKEN_RETIRED, "tokens", "check", token, *here)
+    assert "--operator" in lines[1]
 
 
 @pytest.mark.parametrize("name", [[], ["--name", "kitchen"]], ids=["class", "device"])

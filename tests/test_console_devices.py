@@ -1,12 +1,18 @@
 from __future__ import annotations
 
+import asyncio
+import json
 from pathlib import Path
 
 from console_harness import running_console
+from starlette.requests import Request
 from test_console_gate import problem
+from test_hub import Port
 
 from wsdev.codes import CloseCode
-from wsdev.console.devices import KNOWN_FOR
+from wsdev.console.devices import KNOWN_FOR, TURN, Absent, DeviceChoice, list_devices
+from wsdev.console.operations import Call
+from wsdev.hub import Member, Traffic
 
 
 async def test_connected_device_is_shown_with_its_link(tmp_path: Path) -> None:
@@ -92,3 +98,32 @@ async def test_device_is_sent_away_with_a_reason(tmp_path: Path) -> None:
         async with console.gateway.device(name="kitchen") as device:
             await console.client.post("/api/devices/kitchen/disconnect")
             assert (await device.closed())[1] == "disconnected by the operator"
+
+
+class ManyPort(Port):
+    def last_proof(self) -> float:
+        return 0.0
+
+    def traffic(self) -> Traffic:
+        return Traffic(1, 2, 3, 4)
+
+
+async def test_long_list_lets_the_links_have_their_turns(tmp_path: Path) -> None:
+    async with running_console(tmp_path) as console:
+        hub = console.gateway.hub
+        members = [
+            Member(f"pico-{number:04}", "pico", f"s-{number}", "192.0.2.1", 0.0, ManyPort())
+            for number in range(10 * TURN)
+        ]
+        for member in members:
+            hub.join(member)
+        asked = Call(console.plane, Request({"type": "http"}), None, DeviceChoice(state="online"))
+        listing = asyncio.create_task(list_devices(asked, Absent()))
+        turns = 0
+        while not listing.done():
+            await asyncio.sleep(0)
+            turns += 1
+        assert turns >= 10
+        assert len(json.loads(bytes((await listing).body))["devices"]) == len(members)
+        for member in members:
+            hub.leave(member)

@@ -309,3 +309,53 @@ def test_state_of_a_record(
 )
 def test_window_is_open_from_its_opening_to_its_close(now: float, left: float) -> None:
     assert HandoutWindow(10.0, 20.0).left(now) == left
+
+
+# Version 1
+
+_VERSION_1 = """
+PRAGMA journal_mode = WAL;
+CREATE TABLE tokens (
+    sequence     INTEGER PRIMARY KEY,
+    id           TEXT NOT NULL UNIQUE,
+    kind         TEXT NOT NULL CHECK (kind IN ('class', 'device')),
+    device_class TEXT NOT NULL,
+    name         TEXT,
+    tail         TEXT NOT NULL,
+    digest       BLOB NOT NULL UNIQUE CHECK (length(digest) = 32),
+    created      REAL NOT NULL,
+    retires      REAL,
+    revoked      REAL,
+    token        TEXT,
+    CHECK ((kind = 'device') = (name IS NOT NULL)),
+    CHECK ((kind = 'class') = (token IS NOT NULL))
+) STRICT;
+CREATE TABLE handout_window (
+    only_row INTEGER PRIMARY KEY CHECK (only_row = 1),
+    opened   REAL NOT NULL,
+    closes   REAL NOT NULL
+) STRICT;
+INSERT INTO handout_window VALUES (1, 5, 6);
+PRAGMA application_id = 0x77736474;
+PRAGMA user_version = 1;
+"""
+
+
+def test_file_of_version_1_is_brought_up_to_date_with_all_that_is_in_it(tmp_path: Path) -> None:
+    path = tmp_path / FILE_NAME
+    old = device_record()
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        db.executescript(_VERSION_1)
+        db.execute(
+            "INSERT INTO tokens VALUES (7, ?, 'device', ?, ?, ?, ?, ?, NULL, NULL, NULL)",
+            (old.id, old.device_class, old.name, old.tail, old.digest, old.created),
+        )
+    for _ in range(2):
+        with closing(TokenFile(path)) as file:
+            (record,) = file.records()
+            assert (record.id, record.kind, record.name) == (old.id, TokenKind.DEVICE, old.name)
+            assert file.window() == HandoutWindow(5, 6)
+    with closing(sqlite3.connect(path)) as db:
+        assert db.execute("PRAGMA user_version").fetchone() == (2,)
+        assert db.execute("SELECT sequence FROM tokens").fetchall() == [(7,)]
+        assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)

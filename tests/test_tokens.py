@@ -634,3 +634,58 @@ def test_token_whose_grace_is_over_can_still_be_revoked(book: TokenBook, clock: 
     clock.now += 11
     assert [record.id for record in book.revoke(old.id)] == [old.id]
     assert book.revoke(old.id) == []
+
+
+# Operators
+
+
+def test_operator_token_is_known_by_its_fingerprint_only_and_claims_nothing(
+    book: TokenBook, open_book: Callable[[], TokenBook]
+) -> None:
+    record, text = book.create_operator(name="alice")
+    assert (record.kind, record.device_class, record.name) == (
+        TokenKind.OPERATOR, "operator", "alice",
+    )  # fmt: skip
+    assert record.token is None
+    assert text.startswith("wsd_operator_")
+    assert found(open_book(), text) == record
+    assert not book.is_claimed("alice")
+    assert "operator" not in book.public_tokens()
+    book.create("pico", name="alice")
+    book.create_operator(name="alice")
+
+
+def test_class_of_operators_is_no_device_class(book: TokenBook) -> None:
+    for action in (lambda: book.create("operator"), lambda: book.ensure_classes(["operator"])):
+        assert "--operator" in failure(action).hint
+
+
+def test_operator_tokens_are_rotated_and_revoked(book: TokenBook) -> None:
+    first, _ = book.create_operator(name="alice")
+    second, _ = book.rotate("alice", grace=0)
+    assert (second.kind, second.name) == (TokenKind.OPERATOR, "alice")
+    assert not book.is_live(first.id)
+    assert book.is_live(second.id)
+    assert {record.id for record in book.revoke("alice")} == {first.id, second.id}
+    assert book.record(second.id) is not None
+    assert not book.is_live(second.id)
+    assert book.record("t-none") is None
+    assert not book.is_live("t-none")
+
+
+def test_name_of_a_device_comes_before_an_operators(book: TokenBook) -> None:
+    operator, _ = book.create_operator(name="alice")
+    device, _ = book.create("pico", name="alice")
+    assert [record.id for record in book.revoke("alice")] == [device.id]
+    assert book.is_live(operator.id)
+
+
+def test_catching_up_leaves_the_news_to_the_next_refresh(
+    book: TokenBook, open_book: Callable[[], TokenBook]
+) -> None:
+    book.refresh()
+    _, text = open_book().create("pico", name="kitchen")
+    book.catch_up()
+    assert found(book, text) is not None
+    assert book.refresh()
+    assert not book.refresh()

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
 from commanded_gateway import ask
 from gateway_process import GatewayProcess
 from plain_reading import check_integrity, check_order, opened
@@ -26,7 +28,16 @@ PROGRAM = Path(__file__).parents[1] / "commanded_gateway.py"
 @contextmanager
 def gateway_in(state: Path, *options: str) -> Iterator[GatewayProcess]:
     state.mkdir(exist_ok=True)
-    serve = [sys.executable, str(PROGRAM), str(state), *options, "serve", "--port", "0"]
+    serve = [
+        sys.executable,
+        str(PROGRAM),
+        str(state),
+        *options,
+        "serve",
+        "--port",
+        "0",
+        "--no-console",
+    ]
     serve += ["--state", str(state), "--host", "127.0.0.1", "--log-format", "json", "--drain", "0"]
     gateway = GatewayProcess(serve, {})
     try:
@@ -133,3 +144,20 @@ def test_command_that_was_sent_before_a_kill_is_not_sent_again(tmp_path: Path) -
         ask(state, servo(9))
         assert visit(gateway, 1) == [9]
     check(state)
+
+
+@pytest.mark.parametrize("profile", ["micropython-servo", "arduino-links2004", "gilmaimon"])
+def test_simulated_devices_answer_what_waited_for_them(profile: str, tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    with gateway_in(state) as gateway:
+        device = f"{profile}-00001"
+        ids = ask(state, *map(servo, range(5)), device=device)
+        fleet = [sys.executable, "-m", "wsdev", "connect", "--count", "1", "--name", profile]
+        fleet += ["--profile", profile, "--device", "pico", "--url", gateway.url("/ws/pico")]
+        with subprocess.Popen(fleet, stdout=subprocess.DEVNULL) as process:
+            for command_id in ids:
+                gateway.wait_for_log("command", id=command_id, state="acknowledged")
+            process.terminate()
+        told = [(line["id"], line["state"]) for line in gateway.log_lines("command")]
+    for state_name in ("sent", "acknowledged"):
+        assert [one for one, said in told if said == state_name] == ids

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Annotated, Any, Final, Literal
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from typing import Annotated, Any, Final, Literal, TypeVar
 
 import msgspec
 from starlette.responses import Response
@@ -18,8 +19,13 @@ from wsdev.device_history import RecordedLink, last_links, links_of
 from wsdev.hub import Member
 from wsdev.journal_reader import JournalReader
 
+_Thing = TypeVar("_Thing")
+
 MOST_LINKS: Final = 20
 """Of the history of one device."""
+
+TURN: Final = 100
+"""Devices that are described in one go: under a millisecond."""
 
 KNOWN_FOR: Final = 2.0
 """Seconds for which the list of those away is good: pages ask for it every second."""
@@ -221,21 +227,28 @@ def find_member(call: Call) -> Member:
     return member
 
 
+async def _in_turns(things: Sequence[_Thing]) -> AsyncIterator[_Thing]:
+    """One after the other, with a turn for the devices' links after each few."""
+    for number, thing in enumerate(things, 1):
+        yield thing
+        if number % TURN == 0:
+            await asyncio.sleep(0)
+
+
 async def list_devices(call: Call, absent: Absent) -> Response:
     """All devices that there are or were."""
     plane, choice = call.plane, call.query
     links = [] if choice.state == "online" else await absent.links(plane)
-    members: Iterable[Member] = plane.gateway.hub if choice.state != "offline" else ()
-    found = {member.name: Device(**online(plane, member)) for member in members}
-    there = {member.name for member in plane.gateway.hub}
-    for link in links:
-        if link.device not in there:
+    hub, wanted = plane.gateway.hub, choice.device_class
+    members = [] if choice.state == "offline" else list(hub)
+    found: dict[str, Device] = {}
+    async for member in _in_turns(members):
+        if wanted in (None, member.device_class) and hub.get(member.name) is member:
+            found[member.name] = Device(**online(plane, member))
+    async for link in _in_turns(links):
+        if wanted in (None, link.device_class) and hub.get(link.device) is None:
             found[link.device] = Device(**offline(plane, link))
-    devices = [
-        found[name]
-        for name in sorted(found)
-        if choice.device_class in (None, found[name].device_class)
-    ]
+    devices = [found[name] for name in sorted(found)]
     here = sum(device.state == "online" for device in devices)
     return json_answer(DeviceList(devices, here, len(devices) - here))
 
