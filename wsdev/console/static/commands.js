@@ -2,9 +2,9 @@
 
 import { ask, devicePath } from "./api.js";
 import { h, setAttribute, setText } from "./dom.js";
-import { duration, milliseconds, moment, printable } from "./format.js";
+import { duration, joined, milliseconds, moment, printable } from "./format.js";
 import { isCamera } from "./cameras.js";
-import { devices, on, proofAge } from "./store.js";
+import { on } from "./store.js";
 import { t } from "./texts.js";
 
 const OPEN = new Set(["queued", "sent"]);
@@ -178,28 +178,25 @@ class Outcome {
   }
 
   words() {
-    if (this.problem) return problemWords(this.problem, devices.get(this.device));
+    if (this.problem) return problemWords(this.problem);
     const { record } = this;
     const parts = [];
     if (record.sent && record.ended) parts.push(milliseconds(record.ended - record.sent));
-    if (record.reason) parts.push(printable(record.reason, 300));
-    const detail = record.detail;
-    if (detail !== null && detail !== undefined && detail !== "") {
-      parts.push(printable(typeof detail === "string" ? detail : JSON.stringify(detail), 300));
-    }
-    return parts.join(" · ");
+    const { detail } = record;
+    parts.push(record.reason, typeof detail === "string" ? detail : detail && JSON.stringify(detail));
+    return joined(parts, " · ");
   }
 }
 
-function problemWords(problem, device) {
-  if (problem.code === "offline" && device) {
-    const age = proofAge(device);
-    return age === null ? t("offline_now") : t("offline_since", {
-      time: moment(new Date(Date.now() - age * 1000)), age: duration(age),
+function problemWords(problem) {
+  if (problem.code === "offline") {
+    const { offline_since: since, last_seen: seen } = problem.body;
+    return since === null || seen === null ? t("offline_now") : t("offline_since", {
+      time: moment(new Date(since * 1000)), age: duration(Date.now() / 1000 - seen),
     });
   }
   if (!problem.status) return t("unreachable");
-  return [problem.message, problem.hint].filter(Boolean).map((text) => printable(text)).join(" – ");
+  return joined([problem.message, problem.hint]);
 }
 
 /** The forms and outcomes for a device; returns the element and its end. */

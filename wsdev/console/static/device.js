@@ -5,12 +5,13 @@ import { isCamera, makeStream } from "./cameras.js";
 import { makeCommands } from "./commands.js";
 import { stateText, stateWord } from "./devices.js";
 import { confirmed, h, setAttribute, setText } from "./dom.js";
-import { bytes, duration, milliseconds, moment, number, printable } from "./format.js";
+import { bytes, duration, joined, milliseconds, moment, number, printable } from "./format.js";
 import { makeMessages } from "./messages.js";
 import { drawSpark, makeSpark } from "./spark.js";
 import { counts, devices, keepOne, on, proofAge } from "./store.js";
 import { t } from "./texts.js";
 
+const PING_EVERY = 2000;
 const FACTS = ["proof", "trip", "since", "address", "traffic", "version", "token", "session"];
 
 function traffic(told) {
@@ -40,7 +41,7 @@ function makeFacts() {
   const list = h("dl", { class: "facts" }, FACTS.map((name) => {
     values[name] = h("dd", {}, h("bdi", {}));
     if (name === "trip") values[name].append(spark);
-    return h("div", {}, h("dt", {}, t(`fact_${name}`)), values[name]);
+    return h("div", {}, h("dt", {}, t(`col_${name}`)), values[name]);
   }));
   const update = (device) => {
     const texts = factTexts(device);
@@ -52,8 +53,7 @@ function makeFacts() {
 
 function linkRow(link) {
   const end = link.ended === null ? t("goes_on")
-    : [link.cause || link.close_code, link.reason].filter(Boolean)
-      .map((part) => printable(part)).join(" · ");
+    : joined([link.cause || link.close_code, link.reason], " · ");
   const cells = [
     moment(new Date(link.started * 1000)),
     link.seconds === null ? "–" : duration(link.seconds),
@@ -67,12 +67,12 @@ function linkRow(link) {
 
 function makeLinks() {
   const body = h("tbody", {});
-  const columns = ["started", "lasted", "address", "received", "trip", "end"];
+  const columns = ["started", "lasted", "address", "traffic", "trip", "end"];
   const element = h("section", { "aria-labelledby": "links-title" },
     h("h2", { id: "links-title" }, t("links")),
     h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": t("links") },
       h("table", {}, h("thead", {}, h("tr", {},
-        columns.map((name) => h("th", { scope: "col" }, t(`link_${name}`))))), body)));
+        columns.map((name) => h("th", { scope: "col" }, t(`col_${name}`))))), body)));
   return [element, (links) => body.replaceChildren(...links.map(linkRow))];
 }
 
@@ -145,7 +145,13 @@ export function showDevice(main, name) {
     empty, content,
   );
   update();
-  ends.push(on("devices", update), on("second", update));
+  // A device that talks is not pinged by the gateway: who looks at it wants its round trip.
+  const ping = setInterval(() => {
+    const device = devices.get(name);
+    if (document.hidden || !device || device.state !== "online") return;
+    ask(devicePath(name, "/ping"), { method: "POST" }).catch(() => {});
+  }, PING_EVERY);
+  ends.push(on("devices", update), on("second", update), () => clearInterval(ping));
   return () => {
     ended = true;
     ends.forEach((end) => end());

@@ -86,7 +86,7 @@ function filters(changed) {
     h("label", { class: "grow" }, h("span", { class: "vh" }, t("search")),
       h("input", { type: "search", placeholder: t("search"), value: choice.text,
         oninput: (event) => { choice.text = event.target.value; changed(); } })),
-    select("state", t("state"), [option("state", "", t("all")),
+    select("state", t("col_state"), [option("state", "", t("all")),
       option("state", "online", t("here")), option("state", "offline", t("away"))]),
     select("sort", t("order"), [option("sort", "name", t("by_name")),
       option("sort", "proof", t("by_proof")), option("sort", "trip", t("by_trip"))]),
@@ -97,7 +97,7 @@ function heading() {
   const names = ["name", "class", "proof", "trip", "address", "traffic", "version"];
   return h("div", { role: "rowgroup", class: "head" }, h(
     "div", { role: "row", class: "row", "aria-rowindex": "1" },
-    names.map((name) => h("span", { role: "columnheader", class: `c-${name}` }, t(`col_${name}`))),
+    names.map((name) => h("span", { role: "columnheader", class: `c-${name}` }, t(name === "class" ? "token_class" : `col_${name}`))),
   ));
 }
 

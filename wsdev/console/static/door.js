@@ -30,7 +30,7 @@ function makeCause(group) {
     group.fix ? h("p", { class: "fix" }, h("span", { class: "label" }, t("fix")),
       h("span", { lang: "en", dir: "ltr" }, printable(group.fix, 500))) : null,
     h("dl", {}, detail(t("paths"), values(group.paths)),
-      detail(t("devices"), values(group.devices)), detail(t("token"), tails),
+      detail(t("devices"), values(group.devices)), detail(t("col_token"), tails),
       detail(t("agents"), values(group.user_agents)), detail(t("via"), values(group.vias))),
   );
 }

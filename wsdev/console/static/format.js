@@ -22,6 +22,11 @@ export function printable(value, limit = 300) {
   });
 }
 
+/** Peers' texts in one line; those that are empty are left out. */
+export function joined(texts, between = " – ") {
+  return texts.filter(Boolean).map((text) => printable(text)).join(between);
+}
+
 const made = new Map();
 
 function formatter(kind, options) {

@@ -2,7 +2,7 @@
 
 import { ask } from "./api.js";
 import { h, setText } from "./dom.js";
-import { printable } from "./format.js";
+import { joined } from "./format.js";
 import { t } from "./texts.js";
 
 /** Show the form in `main`; `entered` is called once the token was good. */
@@ -32,7 +32,7 @@ export function showLogin(main, entered) {
     } catch (problem) {
       button.disabled = false;
       setText(error, problem.status ? t(`login_${problem.code}`, {},
-        [problem.message, problem.hint].map((text) => printable(text)).join(" – "))
+        joined([problem.message, problem.hint]))
         : t("unreachable"));
       input.select();
     }

@@ -2,7 +2,7 @@
 
 import { ask } from "./api.js";
 import { h } from "./dom.js";
-import { bytes, duration, moment, printable } from "./format.js";
+import { bytes, duration, joined, moment, printable } from "./format.js";
 import { t } from "./texts.js";
 
 const FIRST = 60;
@@ -16,14 +16,13 @@ function words(entry) {
     return printable(entry.body, MOST_TEXT);
   }
   if (entry.kind === "command") {
-    return [entry.state, entry.body, entry.reason, entry.detail]
-      .filter(Boolean).map((part) => printable(part, MOST_TEXT)).join(" · ");
+    return joined([entry.state, entry.body, entry.reason, entry.detail], " · ");
   }
   if (entry.event === "disconnected") {
-    return [entry.cause, entry.reason, entry.seconds === null ? "" : duration(entry.seconds)]
-      .filter(Boolean).map((part) => printable(part)).join(" · ");
+    return joined([entry.cause, entry.reason,
+      entry.seconds === null ? "" : duration(entry.seconds)], " · ");
   }
-  return printable([entry.address, entry.user_agent].filter(Boolean).join(" · "));
+  return joined([entry.address, entry.user_agent], " · ");
 }
 
 function arrow(entry) {

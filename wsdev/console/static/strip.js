@@ -7,7 +7,8 @@ import { on } from "./store.js";
 import { t } from "./texts.js";
 
 const EVERY = 3000;
-const FIGURES = ["connections", "rate", "commit", "waiting", "memory", "journal"];
+const DISK_EVERY = 10;
+const FIGURES = ["connections", "rate", "commit", "waiting", "disk", "journal"];
 
 /** Sums of a Prometheus text by name, over all labels. */
 export function parseMetrics(text) {
@@ -26,6 +27,7 @@ export class Strip {
   constructor() {
     this.values = {};
     this.before = null;
+    this.looks = 0;
     this.timer = 0;
     this.running = false;
     on("live", (state) => this.showLive(state));
@@ -40,6 +42,7 @@ export class Strip {
     }));
     byId("figures").replaceChildren(list);
     this.showLive(state, true);
+    this.looks = 0;
     if (this.running) this.look();
   }
 
@@ -66,11 +69,18 @@ export class Strip {
       try {
         const [text, health] = await Promise.all([ask("/metrics"), ask("/healthz")]);
         this.show(parseMetrics(text), health, performance.now());
+        if (this.looks % DISK_EVERY === 0) this.showDisk(await ask("/api/disk"));
+        this.looks += 1;
       } catch {
         this.before = null;
       }
     }
     if (this.running) this.timer = setTimeout(() => this.look(), EVERY);
+  }
+
+  showDisk(told) {
+    setText(this.values.disk, t("disk_of", { used: bytes(told.journal_bytes),
+      free: bytes(told.free_bytes) }));
   }
 
   show(sums, health, at) {
@@ -84,7 +94,6 @@ export class Strip {
     this.before = now;
     setText(values.connections, number(get("wsdev_connected_devices")));
     setText(values.waiting, number(get("wsdev_journal_queue_rows")));
-    setText(values.memory, bytes(get("process_resident_memory_bytes")));
     const isWell = health.status === "ok";
     setText(values.journal, isWell ? t("well") : printable(health.reason || health.status, 80));
     setAttribute(values.journal, "data-state", isWell ? "ok" : "bad");

@@ -2,7 +2,7 @@
 
 import { ask } from "./api.js";
 import { confirmed, h, setText } from "./dom.js";
-import { countdown, duration, moment, printable } from "./format.js";
+import { countdown, duration, joined, moment, printable } from "./format.js";
 import { devices, on } from "./store.js";
 import { t } from "./texts.js";
 
@@ -76,7 +76,7 @@ class Page {
       h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": t("tokens") },
         h("table", { class: "tokens" }, h("thead", {}, h("tr", {},
           ["for", "kind", "state", "ending", "created", "do"].map((name) =>
-            h("th", { scope: "col" }, t(`token_col_${name}`))))), this.body)),
+            h("th", { scope: "col" }, t(`col_${name}`))))), this.body)),
     );
     this.update();
     this.ends = [on("second", () => this.tick()), on("reopened", () => this.update())];
@@ -113,8 +113,7 @@ class Page {
     try {
       await work();
     } catch (problem) {
-      setText(this.error, [problem.message || t("unreachable"), problem.hint].filter(Boolean)
-        .map((text) => printable(text)).join(" – "));
+      setText(this.error, joined([problem.message || t("unreachable"), problem.hint]));
     }
     await this.update();
   }
