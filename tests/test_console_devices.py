@@ -130,7 +130,10 @@ async def test_long_list_lets_the_links_have_their_turns(tmp_path: Path) -> None
 
 
 async def test_device_is_pinged_for_who_looks_at_it(tmp_path: Path) -> None:
-    async with running_console(tmp_path) as console, console.gateway.device(name="kitchen") as device:
+    async with (
+        running_console(tmp_path) as console,
+        console.gateway.device(name="kitchen") as device,
+    ):
         answer = await console.client.post("/api/devices/kitchen/ping", headers=GUARD)
         assert answer.status_code == 204
         await device.telemetry(1)  # answers the ping that is before the ack

@@ -127,7 +127,6 @@ export function showCameras(main) {
 export function makeStream(name) {
   const image = h("img", { class: "stream", width: "640", height: "480",
     alt: t("picture_of", { name: printable(name, 64) }) });
-  const nothing = "data:,";
   let showing = false;
   let timer = 0;
   const look = () => {
@@ -136,7 +135,8 @@ export function makeStream(name) {
     if (Boolean(wanted) === showing) return;
     showing = Boolean(wanted);
     image.hidden = !showing;
-    image.src = showing ? devicePath(name, `/stream.mjpeg?at=${Date.now()}`) : nothing;
+    if (showing) image.src = devicePath(name, `/stream.mjpeg?at=${Date.now()}`);
+    else image.removeAttribute("src"); // ends the request: a hidden image would keep it
   };
   image.addEventListener("error", () => {
     if (!showing) return;
@@ -153,7 +153,7 @@ export function makeStream(name) {
       clearTimeout(timer);
       document.removeEventListener("visibilitychange", look);
       showing = false;
-      image.src = nothing; // else the connection would stay
+      image.removeAttribute("src");
     },
   };
 }

@@ -2,7 +2,7 @@
 
 import { ask, devicePath } from "./api.js";
 import { h, setAttribute, setText } from "./dom.js";
-import { duration, joined, milliseconds, moment, printable } from "./format.js";
+import { duration, joined, milliseconds, moment, number, printable } from "./format.js";
 import { isCamera } from "./cameras.js";
 import { on } from "./store.js";
 import { t } from "./texts.js";
@@ -15,9 +15,9 @@ const sent = new Map();
 
 function slider(name, label, least, most, value) {
   const id = `slider-${name}`;
-  const output = h("output", { for: id }, String(value));
+  const output = h("output", { for: id }, number(value));
   const input = h("input", { type: "range", id, name, min: least, max: most, value,
-    oninput: () => setText(output, input.value) });
+    oninput: () => setText(output, number(input.value)) });
   return h("div", { class: "slider" }, h("label", { for: id }, label), input, output);
 }
 

@@ -43,7 +43,7 @@ function makeLine(entry) {
     h("span", { class: "way", "aria-hidden": "true" }, sign),
     h("span", { class: "vh" }, meaning),
     h("span", { class: "event" }, h("bdi", {}, printable(entry.event, 40))),
-    h("div", { class: "body", dir: "ltr" }, body),
+    h("div", { class: "body", dir: "auto" }, body),
   );
 }
 

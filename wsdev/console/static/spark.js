@@ -18,11 +18,8 @@ export function makeSpark(extra = "") {
 /** Draw values from left to right, scaled to the largest; fewer than two make no line. */
 export function drawSpark(svg, values) {
   const [area, line] = svg.children;
-  if (values.length < 2) {
-    setAttribute(area, "d", "");
-    setAttribute(line, "d", "");
-    return;
-  }
+  svg.toggleAttribute("hidden", values.length < 2);
+  if (values.length < 2) return;
   const most = Math.max(...values) || 1;
   const step = WIDTH / (values.length - 1);
   const points = values.map((value, i) => {

@@ -16,12 +16,17 @@ export function locale() {
   return language === "fa" ? "fa-u-ca-gregory" : "en";
 }
 
+/** A value that keeps its own direction within a text from right to left. */
+function isolated(value) {
+  return LANGUAGES[language].dir === "rtl" ? `\u2068${value}\u2069` : value;
+}
+
 /** A text with its `{words}` filled in; `otherwise` if there is none of that key. */
 export function t(key, values = {}, otherwise = key) {
   const texts = TEXTS[key];
   if (!texts) return otherwise;
   return texts[LANGUAGES[language].place]
-    .replace(/\{(\w+)\}/g, (whole, name) => values[name] ?? whole);
+    .replace(/\{(\w+)\}/g, (whole, name) => isolated(values[name] ?? whole));
 }
 
 // prettier-ignore
