@@ -109,7 +109,7 @@ class Outcome {
     this.problem = null;
     this.steps = STEPS.map(() => h("li", {}));
     this.detail = h("p", { class: "detail" });
-    this.cancel = h("button", { class: "quiet small", hidden: true, type: "button",
+    this.cancel = h("button", { class: "quiet small", hidden: true,
       onclick: () => this.withdraw() }, t("withdraw"));
     this.element = h(
       "li", { class: "outcome" },

@@ -77,7 +77,7 @@ function makeLinks() {
 }
 
 function disconnectButton(name) {
-  return h("button", { class: "quiet", type: "button", onclick: async () => {
+  return h("button", { class: "quiet", onclick: async () => {
     const sure = await confirmed(t("disconnect_ask", { name: printable(name, 64) }),
       t("disconnect_why"), t("disconnect"), t("cancel"));
     if (!sure) return;

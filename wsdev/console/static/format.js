@@ -3,13 +3,7 @@
 import { language, locale } from "./texts.js";
 
 // As wsdev/sanitize.py: what steers a terminal, reorders a line or leaves no ink.
-const UNSAFE = new RegExp(
-  "[\\x00-\\x1f\\x7f-\\x9f\\xad\\u034f\\u0600-\\u0605\\u061c\\u06dd\\u0890\\u0891\\u08e2\\u115f\\u1160"
-  + "\\u17b4\\u17b5\\u180e\\u200b-\\u200f\\u2028-\\u202e\\u2060-\\u206f\\u3164\\ufeff\\uffa0"
-  + "\\ufff9-\\ufffb\\u{d800}-\\u{dfff}\\u{1bca0}-\\u{1bca3}\\u{1d173}-\\u{1d17a}"
-  + "\\u{e0000}-\\u{e007f}]",
-  "gu",
-);
+const UNSAFE = /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}\u034f\u115f\u1160\u17b4\u17b5\u3164\uffa0]/gu;
 
 /** A peer's text for eyes: control and bidi characters as \x1b, cut to a length. */
 export function printable(value, limit = 300) {

@@ -16,9 +16,6 @@ export function showLogin(main, entered) {
     h("h1", {}, t("log_in")),
     h("p", {}, t("login_why")),
     h("p", {}, h("code", { dir: "ltr" }, "wsdev tokens create --operator")),
-    // Lets password managers keep tokens of several hosts apart.
-    h("input", { type: "text", name: "username", autocomplete: "username", hidden: true,
-      value: "operator" }),
     h("label", { for: "token" }, t("operator_token")), input, error,
     h("div", { class: "actions" }, button));
   form.addEventListener("submit", async (event) => {

@@ -29,7 +29,6 @@ export function t(key, values = {}, otherwise = key) {
     .replace(/\{(\w+)\}/g, (whole, name) => isolated(values[name] ?? whole));
 }
 
-// prettier-ignore
 export const TEXTS = {
   // Everywhere
   devices: ["Devices", "دستگاه‌ها"],

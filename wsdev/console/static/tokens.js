@@ -59,11 +59,11 @@ class Page {
     this.error = h("p", { class: "error", role: "alert" });
     this.body = h("tbody", {});
     this.window = h("p", { class: "window" });
-    this.open = h("button", { type: "button", class: "quiet",
+    this.open = h("button", { class: "quiet",
       onclick: () => this.change(() => ask("/api/tokens/window",
         { method: "POST", body: { seconds: WINDOW } })) }, t("window_open",
       { time: duration(WINDOW) }));
-    this.close = h("button", { type: "button", class: "quiet",
+    this.close = h("button", { class: "quiet",
       onclick: () => this.change(() => ask("/api/tokens/window", { method: "DELETE" })) },
     t("window_close"));
     this.classes = h("datalist", { id: "classes" });
@@ -141,13 +141,13 @@ class Page {
     const live = token.state === "active" || token.state === "retiring";
     const path = `/api/tokens/${encodeURIComponent(token.id)}`;
     const name = label(token);
-    const rotate = h("button", { type: "button", class: "quiet small",
+    const rotate = h("button", { class: "quiet small",
       "aria-label": t("rotate_that", { name }), onclick: () => this.change(async () => {
         const sure = await confirmed(t("rotate_that", { name }),
           t("rotate_why", { time: duration(GRACE) }), t("rotate"), t("cancel"));
         if (sure) showNew(await ask(`${path}/rotate`, { method: "POST", body: { grace: GRACE } }));
       }) }, t("rotate"));
-    const revoke = h("button", { type: "button", class: "danger small",
+    const revoke = h("button", { class: "danger small",
       "aria-label": t("revoke_that", { name }), onclick: () => this.change(async () => {
         const sure = await confirmed(t("revoke_that", { name }), t("revoke_why"), t("revoke"),
           t("cancel"));

@@ -44,10 +44,14 @@ export class VirtualList {
     this.draw();
   }
 
+  rowHeight() {
+    return parseFloat(getComputedStyle(this.body).getPropertyValue("--row"));
+  }
+
   draw() {
     cancelAnimationFrame(this.frame);
     this.frame = 0;
-    const height = parseFloat(getComputedStyle(this.body).getPropertyValue("--row")) || 40;
+    const height = this.rowHeight();
     const total = `${this.items.length * height}px`;
     if (this.body.style.height !== total) this.body.style.height = total;
     const top = -this.body.getBoundingClientRect().top;
@@ -108,7 +112,7 @@ export class VirtualList {
     const now = this.items.findIndex((item) => this.key(item) === this.current);
     const next = Math.min(this.items.length - 1, Math.max(0, now + step));
     this.current = this.key(this.items[next]);
-    const height = parseFloat(getComputedStyle(this.body).getPropertyValue("--row")) || 40;
+    const height = this.rowHeight();
     const top = this.body.getBoundingClientRect().top + next * height;
     if (top < 160) scrollBy(0, top - 160);
     else if (top + height > innerHeight) scrollBy(0, top + height - innerHeight + 8);
