@@ -66,7 +66,10 @@ def test_every_text_is_in_both_languages_and_used() -> None:
         assert set(re.findall(r"\{\w+\}", english)) == set(re.findall(r"\{\w+\}", persian))
     rest = "".join(file.read_text(encoding="utf-8") for file in STATIC.iterdir())
     made = tuple(re.findall(r"\bt\(`(\w+_)\$", rest))
-    used = {*re.findall(r'\bt\(\s*"(\w+)"', rest), *re.findall(r'data-(?:text|label)="(\w+)"', rest)}
+    used = {
+        *re.findall(r'\bt\(\s*"(\w+)"', rest),
+        *re.findall(r'data-(?:text|label)="(\w+)"', rest),
+    }
     assert used <= set(keys)
     # Parts of the page are named by their address, and some texts by a condition.
     quoted = set(re.findall(r'"(\w+)"', rest.replace(table, "")))

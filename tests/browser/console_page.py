@@ -98,12 +98,12 @@ def staying(kind: str, name: str, interval: str = "1s", *more: str) -> Sequence[
 
 @contextlib.contextmanager
 def raw_device(
-    gateway: GatewayProcess, hello: dict[str, Any], token: str | None = None
+    gateway: GatewayProcess, hello: dict[str, Any], token: str | None = None, kind: str = "pico"
 ) -> Iterator[ClientConnection]:
     """A device that says what the test wants; it came in when this yields."""
     headers = {} if token is None else {"Authorization": f"Bearer {token}"}
     # An ack of the hello says that it is in.
-    with connect(gateway.url("/ws/pico"), additional_headers=headers, proxy=None) as link:
+    with connect(gateway.url(f"/ws/{kind}"), additional_headers=headers, proxy=None) as link:
         link.send(json.dumps(hello))
         link.recv()
         yield link

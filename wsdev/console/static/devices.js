@@ -33,7 +33,7 @@ function makeRow() {
   const row = h("div", { role: "row", class: "row" });
   const name = cell("name");
   name.append(
-    h("span", { class: "dot", "aria-hidden": "true" }),
+    h("span", { class: "dot" }),
     h("a", {}, h("bdi", {})),
     h("span", { class: "vh" }),
   );

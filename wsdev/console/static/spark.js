@@ -9,7 +9,7 @@ export function makeSpark(extra = "") {
   return h(
     "svg",
     { class: `spark ${extra}`, viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: "none",
-      "aria-hidden": "true", focusable: "false" },
+      "aria-hidden": "true" },
     h("path", { class: "area" }),
     h("path", { class: "line" }),
   );

@@ -56,19 +56,24 @@ function count() {
 }
 
 let timer = 0;
+let due = Infinity;
+let took = 0;
 let asking = false;
-let again = false;
 let running = false;
 
-async function refresh() {
+/** Ask after a pause, or sooner if that was meant already. */
+function plan(pause) {
+  const at = performance.now() + pause;
+  if (!running || asking || at >= due) return;
   clearTimeout(timer);
-  if (asking) {
-    again = true;
-    return;
-  }
-  asking = true;
-  again = false;
+  due = at;
+  timer = setTimeout(refresh, pause);
+}
+
+async function refresh() {
   const started = performance.now();
+  asking = true;
+  due = Infinity;
   try {
     const told = await ask("/api/devices");
     const at = performance.now();
@@ -87,24 +92,22 @@ async function refresh() {
     // The connection's state tells of it; the next try comes in its time.
   }
   asking = false;
+  took = performance.now() - started;
   // A large list is asked for less often: at most a twentieth of the time goes into it.
-  const took = performance.now() - started;
-  const pause = again ? SOONEST / 3 : Math.min(RELAXED, Math.max(SOONEST, took * 20));
-  if (running) timer = setTimeout(refresh, pause);
+  plan(Math.min(RELAXED, Math.max(SOONEST, took * 20)));
 }
 
 /** Ask for the devices from now on, or no longer. */
 export function follow(whether) {
   running = whether;
   clearTimeout(timer);
-  if (whether) refresh();
+  due = Infinity;
+  plan(0);
 }
 
 /** Ask anew soon: something has changed. */
 export function refreshSoon() {
-  if (!running) return;
-  clearTimeout(timer);
-  timer = setTimeout(refresh, 150);
+  plan(Math.max(150, took * 3));
 }
 
 /** A link began or ended, as the journal tells; the list that comes soon says the rest. */

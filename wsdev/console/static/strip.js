@@ -75,7 +75,7 @@ export class Strip {
         this.before = null;
       }
     }
-    if (this.running) this.timer = setTimeout(() => this.look(), EVERY);
+    if (this.running) this.timer = setTimeout(() => this.look(), this.looks < 3 ? EVERY / 3 : EVERY);
   }
 
   showDisk(told) {

@@ -91,9 +91,9 @@ class Page {
     const form = h("form", { class: "card create", "aria-labelledby": "create-title" },
       h("h2", { id: "create-title" }, t("token_create")), this.classes,
       h("label", {}, t("token_class"), h("input", { name: "class", required: true, list: "classes",
-        value: "pico", size: "12", autocapitalize: "off", spellcheck: "false", dir: "ltr" })),
+        value: "pico", size: "12", autocapitalize: "off", dir: "ltr" })),
       h("label", {}, t("token_name"), h("input", { name: "name", size: "16", dir: "ltr",
-        maxlength: "64", autocapitalize: "off", spellcheck: "false",
+        maxlength: "64", autocapitalize: "off",
         placeholder: t("token_any") })),
       h("button", {}, t("create")));
     form.addEventListener("submit", (event) => {
