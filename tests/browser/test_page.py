@@ -324,7 +324,7 @@ def test_two_thousand_devices_scroll(browser: Browser, tmp_path: Path) -> None:
         frames.sort()
         middle, worst = frames[len(frames) // 2], frames[-1]
         sys.stdout.write(f"frame: median {middle:.1f} ms, worst {worst:.1f} ms\n")
-        assert middle < 50
+        assert middle < SLOW_MACHINE * 17
 
 
 SCROLL = """async () => {

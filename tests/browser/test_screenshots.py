@@ -6,6 +6,7 @@ import contextlib
 import io
 import os
 import re
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -134,9 +135,9 @@ def _small(png: bytes) -> bytes:
     """The picture with its 256 commonest colours."""
     buffer = io.BytesIO()
     picture = Image.open(io.BytesIO(png)).convert("RGB")
-    colours = sorted(picture.getcolors(picture.width * picture.height) or [], reverse=True)
+    commonest = Counter(zip(*[iter(picture.tobytes())] * 3, strict=True)).most_common(256)
     palette = Image.new("P", (1, 1))
-    palette.putpalette([part for _, colour in colours[:256] for part in colour])
+    palette.putpalette([part for colour, _ in commonest for part in colour])
     small = picture.quantize(palette=palette, dither=Image.Dither.NONE)
     small.save(buffer, "PNG", optimize=True)
     return buffer.getvalue()

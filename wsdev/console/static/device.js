@@ -8,7 +8,7 @@ import { confirmed, h, setAttribute, setText } from "./dom.js";
 import { bytes, duration, joined, milliseconds, moment, number, printable } from "./format.js";
 import { makeMessages } from "./messages.js";
 import { drawSpark, makeSpark } from "./spark.js";
-import { counts, devices, keepOne, on, proofAge } from "./store.js";
+import { counts, devices, keepOne, on, proofAge, refreshSoon } from "./store.js";
 import { t } from "./texts.js";
 
 const PING_EVERY = 2000;
@@ -146,11 +146,13 @@ export function showDevice(main, name) {
   );
   update();
   // A device that talks is not pinged by the gateway: who looks at it wants its round trip.
-  const ping = setInterval(() => {
+  const look = () => {
     const device = devices.get(name);
     if (document.hidden || !device || device.state !== "online") return;
-    ask(devicePath(name, "/ping"), { method: "POST" }).catch(() => {});
-  }, PING_EVERY);
+    ask(devicePath(name, "/ping"), { method: "POST" }).then(refreshSoon, () => {});
+  };
+  look();
+  const ping = setInterval(look, PING_EVERY);
   ends.push(on("devices", update), on("second", update), () => clearInterval(ping));
   return () => {
     ended = true;

@@ -24,7 +24,7 @@ function makeCause(group) {
   return h(
     "li", { class: "cause", "data-code": printable(group.code, 40) },
     h("div", { class: "line" },
-      h("strong", {}, t(`code_${group.code}`, {}, printable(group.message ?? group.code))),
+      h("strong", { lang: "en", dir: "auto" }, printable(group.message ?? group.code)),
       h("span", { class: "count" }, t("times", { n: number(group.count) })),
       h("span", { class: "when" }, moment(new Date(group.last)))),
     group.fix ? h("p", { class: "fix" }, h("span", { class: "label" }, t("fix")),
