@@ -183,6 +183,7 @@ async def test_change_is_safe_from_forgery(tmp_path: Path, way: str) -> None:
         for headers in (
             GUARD,
             GUARD | {"Origin": own, "Sec-Fetch-Site": "same-origin"},
+            GUARD | {"Origin": own.replace("http:", "https:")},
             {"Content-Type": "application/json"},
         ):
             answer = await client.post("/api/tokens/window", headers=headers)

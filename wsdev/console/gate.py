@@ -49,6 +49,7 @@ from wsdev.tokens import TokenBook, TokenKind, TokenRecord
 COOKIE: Final = "wsdev_session"
 SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
+_SCHEMES: Final = ("http", "https")
 _OWN_SITE: Final = frozenset({"same-origin", "none"})
 
 
@@ -203,7 +204,8 @@ class Gate:
         sites = headers.get_all("Sec-Fetch-Site")
         is_ours = all(site in (_OWN_SITE - {"none"} if changes else _OWN_SITE) for site in sites)
         if changes and is_ours:
-            own = {f"{request.scope['scheme']}://{host}" for host in headers.get_all("Host")}
+            # Either scheme: a proxy may speak TLS for us. Sec-Fetch-Site tells the two apart.
+            own = {f"{scheme}://{host}" for host in headers.get_all("Host") for scheme in _SCHEMES}
             is_ours = set(headers.get_all("Origin")) <= own
         if not is_ours:
             raise NotServed(
