@@ -13,9 +13,9 @@ PEER_MODULES := benchmarks/node_modules/.package-lock.json
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 # What the tests drive from outside, as program:package (Debian's names).
-TEST_TOOLS := apache2:apache2-bin caddy:caddy curl:curl faketime:faketime haproxy:haproxy \
-	ip:iproute2 iptables:iptables mosquitto:mosquitto mount:mount nft:nftables nginx:nginx \
-	node:nodejs npm:npm nsenter:util-linux openssl:openssl setpriv:util-linux \
+TEST_TOOLS := apache2:apache2-bin caddy:caddy chromium:chromium curl:curl faketime:faketime \
+	haproxy:haproxy ip:iproute2 iptables:iptables mosquitto:mosquitto mount:mount nft:nftables \
+	nginx:nginx node:nodejs npm:npm nsenter:util-linux openssl:openssl setpriv:util-linux \
 	ssh-keygen:openssh-client sshd:openssh-server strace:strace unshare:util-linux zbarimg:zbar-tools
 # What the gateway is measured beside.
 BENCH_TOOLS := mosquitto:mosquitto node:nodejs npm:npm

@@ -4,7 +4,7 @@ import asyncio
 import json
 from pathlib import Path
 
-from console_harness import running_console
+from console_harness import GUARD, running_console
 from starlette.requests import Request
 from test_console_gate import problem
 from test_hub import Port
@@ -127,3 +127,17 @@ async def test_long_list_lets_the_links_have_their_turns(tmp_path: Path) -> None
         assert len(json.loads(bytes((await listing).body))["devices"]) == len(members)
         for member in members:
             hub.leave(member)
+
+
+async def test_device_is_pinged_for_who_looks_at_it(tmp_path: Path) -> None:
+    async with (
+        running_console(tmp_path) as console,
+        console.gateway.device(name="kitchen") as device,
+    ):
+        answer = await console.client.post("/api/devices/kitchen/ping", headers=GUARD)
+        assert answer.status_code == 204
+        await device.telemetry(1)  # answers the ping that is before the ack
+        await device.telemetry(2)
+        assert console.gateway.member("kitchen").rtt is not None
+        away = await console.client.post("/api/devices/attic/ping", headers=GUARD)
+        problem(away, 404, "offline")

@@ -27,3 +27,11 @@ async def test_metrics_are_those_of_prometheus(tmp_path: Path) -> None:
         answer = await console.client.get("/metrics")
         assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
         assert 'wsdev_connected_devices{device_class="pico"} 1.0' in answer.text
+
+
+async def test_disk_is_told_of(tmp_path: Path) -> None:
+    async with running_console(tmp_path) as console:
+        told = (await console.client.get("/api/disk")).json()
+        assert told["journal_bytes"] >= (console.gateway.folder / "journal.db").stat().st_size
+        assert told["free_bytes"] > 0
+        assert (await console.stranger.get("/api/disk")).status_code == 401

@@ -53,7 +53,9 @@ def test_console_does_what_its_document_says(tmp_path: Path) -> None:
     Streams have no end, a token that is revoked or a session that is closed could be its own, and
     that a time or a regular name is meant is more than a schema can say.
     """
-    options = ("--console", "--console-port", "0", "--no-trust-local")
+    # It tries each operation with a wrong token.
+    limit = ("--limit", "wrong_tokens_per_minute=0")
+    options = ("--console", "--console-port", "0", "--no-trust-local", *limit)
     with running_gateway(tmp_path / "state", *options) as gateway:
         with TokenBook.open(tmp_path / "state") as book:
             _, token = book.create_operator()

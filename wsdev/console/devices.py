@@ -12,7 +12,7 @@ from starlette.responses import Response
 from wsdev.codes import CloseCode, explain_close
 from wsdev.console.cameras import CameraState
 from wsdev.console.inputs import Body, Query
-from wsdev.console.operations import Call, Operation, json_answer
+from wsdev.console.operations import Call, Operation, json_answer, no_content
 from wsdev.console.plane import Plane
 from wsdev.console.problems import NotServed
 from wsdev.device_history import RecordedLink, last_links, links_of
@@ -272,6 +272,12 @@ async def show_device(call: Call) -> Response:
     return json_answer(DeviceDetails(**fields, links=[_link(link) for link in links]))
 
 
+async def ping(call: Call) -> Response:
+    """Ask a device for a proof of life; its round trip is told a moment later."""
+    find_member(call).port.ask_for_proof()
+    return no_content()
+
+
 async def disconnect(call: Call) -> Response:
     """Close a device's link."""
     member = find_member(call)
@@ -302,6 +308,15 @@ def operations() -> tuple[Operation, ...]:
             summary="One device, with its latest links.",
             answer=DeviceDetails,
             problems={404: "no device of this name is known"},
+        ),
+        Operation(
+            method="POST",
+            path="/api/devices/{name}/ping",
+            handler=ping,
+            summary="Ping a device now; one that talks is else not pinged.",
+            media=None,
+            status=204,
+            problems={404: "it is not connected"},
         ),
         Operation(
             method="POST",

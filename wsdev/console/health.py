@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from typing import Final, Literal
 
 import msgspec
@@ -11,6 +12,7 @@ from starlette.responses import Response
 
 from wsdev import __version__
 from wsdev.console.operations import Call, Operation, json_answer
+from wsdev.journal_schema import FILE_NAME
 
 
 class Health(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -26,6 +28,24 @@ async def show_health(call: Call) -> Response:
     status, reason = call.plane.gateway.health()
     health = Health(status, __version__, reason)  # type: ignore[arg-type]
     return json_answer(health, 200 if status == "ok" else 503)
+
+
+class Disk(msgspec.Struct, frozen=True):
+    """What the journal takes, and what is left for it."""
+
+    journal_bytes: int
+    free_bytes: int
+
+
+async def show_disk(call: Call) -> Response:
+    """The journal's size with what it has not merged yet, and the room on its disk."""
+    folder = call.plane.gateway.folder
+
+    def look() -> Disk:
+        files = folder.glob(f"{FILE_NAME}*")
+        return Disk(sum(file.stat().st_size for file in files), shutil.disk_usage(folder).free)
+
+    return json_answer(await call.plane.aside(look))
 
 
 async def show_metrics(call: Call) -> Response:
@@ -44,6 +64,13 @@ OPERATIONS: Final = (
         summary="Whether all is well; 503 with the same fields if not.",
         answer=Health,
         is_public=True,
+    ),
+    Operation(
+        method="GET",
+        path="/api/disk",
+        handler=show_disk,
+        summary="What the journal takes, and what is left for it.",
+        answer=Disk,
     ),
     Operation(
         method="GET",

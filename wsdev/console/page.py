@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from functools import cache
 from importlib import resources
+from pathlib import PurePath
 from typing import Final
 
 from starlette.responses import Response
@@ -12,15 +13,29 @@ from starlette.responses import Response
 from wsdev.console.operations import Call, Operation
 
 _TYPES: Final = {
-    "index.html": "text/html; charset=utf-8",
-    "app.js": "text/javascript; charset=utf-8",
-    "style.css": "text/css; charset=utf-8",
+    ".html": "text/html; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".css": "text/css; charset=utf-8",
+    ".svg": "image/svg+xml",
 }
+
+_FOLDER: Final = resources.files("wsdev.console") / "static"
+_INDEX: Final = "index.html"
+
+
+def names() -> list[str]:
+    """The files of the page."""
+    return sorted(file.name for file in _FOLDER.iterdir() if PurePath(file.name).suffix in _TYPES)
+
+
+def media_type(name: str) -> str:
+    """What a file is, for a browser."""
+    return _TYPES[PurePath(name).suffix]
 
 
 @cache
 def _file(name: str) -> tuple[bytes, str]:
-    data = (resources.files("wsdev.console") / "static" / name).read_bytes()
+    data = (_FOLDER / name).read_bytes()
     return data, f'"{hashlib.sha256(data).hexdigest()[:32]}"'
 
 
@@ -32,26 +47,22 @@ async def serve_file(call: Call, name: str) -> Response:
     known = call.request.headers.get("if-none-match", "")
     if tag in (known.strip() for known in known.replace("W/", "").split(",")):
         return Response(status_code=304, headers=headers)
-    return Response(data, headers={**headers, "Content-Type": _TYPES[name]})
+    return Response(data, headers={**headers, "Content-Type": media_type(name)})
 
 
-def _operation(path: str, name: str) -> Operation:
+def _operation(name: str) -> Operation:
     async def serve(call: Call) -> Response:
         return await serve_file(call, name)
 
     return Operation(
         method="GET",
-        path=path,
+        path="/" if name == _INDEX else f"/{name}",
         handler=serve,
         summary=f"The page's {name}.",
-        media=_TYPES[name].partition(";")[0],
+        media=media_type(name).partition(";")[0],
         is_public=True,
         shown=False,
     )
 
 
-OPERATIONS: Final = (
-    _operation("/", "index.html"),
-    _operation("/app.js", "app.js"),
-    _operation("/style.css", "style.css"),
-)
+OPERATIONS: Final = tuple(_operation(name) for name in names())
