@@ -73,7 +73,7 @@ def test_wheel_holds_every_module_and_the_typing_mark(names: set[str]) -> None:
     package = ROOT / "wsdev"
     sources = {
         str(path.relative_to(ROOT))
-        for kind in ("py", "toml", "html", "js", "css")
+        for kind in ("py", "toml", "html", "js", "css", "svg")
         for path in package.rglob(f"*.{kind}")
     }
     assert sources | {"wsdev/py.typed"} == {name for name in names if ".dist-info/" not in name}
