@@ -49,7 +49,7 @@ async def test_token_that_lost_its_first_letter(tmp_path: Path) -> None:
         seen = await visit(gateway.port, token=token)
     seen.names("token_mistyped", "token", TOKEN, "HTTP 401")
     assert "not a wsdev token" in seen.report["facts"]["token"]["mistyped"]
-    assert "seen from here: this is not a wsdev token" in seen.evidence
+    assert "by its form: this is not a wsdev token" in seen.evidence
 
 
 async def test_token_of_another_gateway(tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ from wsdev.errors import ExitCode
 
 HTTP, PROTOCOL, CUT = ExitCode.HTTP, ExitCode.PROTOCOL, ExitCode.CUT
 
-SOON = 0.5
+SOON = 1.5
 """Patience with those that never answer; the others are quicker on any machine."""
 
 HTML = "Content-Type: text/html"
@@ -385,8 +385,8 @@ async def shout(connection: ServerConnection) -> None:
 ERROR = '{"type":"error","code":"bad_hello","message":"who are you","hint":"say it again"}'
 
 TALKS: dict[str, tuple[Talk, str, str, int, tuple[str, ...]]] = {
-    "silent": (replies(), "hello_unanswered", "hello", PROTOCOL, ("within 0.5 s",)),
-    "floods": (shout, "hello_unanswered", "hello", PROTOCOL, ("within 0.5 s",)),
+    "silent": (replies(), "hello_unanswered", "hello", PROTOCOL, ("within 1.5 s",)),
+    "floods": (shout, "hello_unanswered", "hello", PROTOCOL, ("within 1.5 s",)),
     "echo": (echo, "words_broken", "hello", PROTOCOL, ("it says instead: {", "connect")),
     "binary": (replies(b"\x00" * 99), "words_broken", "hello", PROTOCOL, ("99 bytes of binary",)),
     "no JSON": (replies("Welcome!"), "words_broken", "hello", PROTOCOL, ("it says: Welcome!",)),

@@ -272,7 +272,7 @@ def _refused(facts: Facts, upgrade: UpgradeFacts, answer: Answer) -> Verdict:
     return refusal_verdict(
         answer,
         upgrade.path,
-        f"seen from here: {mistyped}" if mistyped else "",
+        f"by its form: {mistyped}" if mistyped else "",
         code="token_stripped" if stripped else "",
     )
 
