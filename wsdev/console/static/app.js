@@ -72,14 +72,16 @@ function show({ moved = false } = {}) {
 }
 
 function drawNavigation(current) {
-  const links = Object.keys(VIEWS).map((name) => {
-    const badge = name === "door" && atDoor
-      ? h("span", { class: "badge" }, number(atDoor), h("span", { class: "vh" }, t("new_ones")))
-      : null;
-    return h("a", { href: `#/${name}`, "aria-current": name === current ? "page" : null },
-      t(name || "devices"), badge);
+  const nav = byId("nav");
+  Object.keys(VIEWS).forEach((name, at) => {
+    // New ones would lose clicks.
+    const link = nav.children[at] || nav.appendChild(h("a", { href: `#/${name}` }));
+    link.ariaCurrent = name === current ? "page" : null;
+    link.replaceChildren(t(name || "devices"));
+    if (name !== "door" || !atDoor) return;
+    link.append(h("span", { class: "badge" },
+      number(atDoor), h("span", { class: "vh" }, t("new_ones"))));
   });
-  byId("nav").replaceChildren(...links);
 }
 
 function drawShell() {
