@@ -73,13 +73,13 @@ function show({ moved = false } = {}) {
 
 function drawNavigation(current) {
   const nav = byId("nav");
-  Object.keys(VIEWS).forEach((name, at) => {
-    // New ones would lose clicks.
-    const link = nav.children[at] || nav.appendChild(h("a", { href: `#/${name}` }));
-    link.ariaCurrent = name === current ? "page" : null;
-    link.replaceChildren(t(name || "devices"));
+  Object.keys(VIEWS).forEach((name, i) => {
+    // keeps clicks
+    const a = nav.children[i] || nav.appendChild(h("a", { href: `#/${name}` }));
+    a.ariaCurrent = name === current ? "page" : null;
+    a.replaceChildren(t(name || "devices"));
     if (name !== "door" || !atDoor) return;
-    link.append(h("span", { class: "badge" },
+    a.append(h("span", { class: "badge" },
       number(atDoor), h("span", { class: "vh" }, t("new_ones"))));
   });
 }
