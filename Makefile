@@ -12,6 +12,9 @@ NODE_MODULES := tests/node_modules/.package-lock.json
 PEER_MODULES := benchmarks/node_modules/.package-lock.json
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
+# Twice the cores of a small machine: many tests wait for a program most of their time.
+IN_PARALLEL := --numprocesses=4 --dist=worksteal
+
 # What the tests drive from outside, as program:package (Debian's names).
 TEST_TOOLS := apache2:apache2-bin caddy:caddy chromium:chromium curl:curl faketime:faketime \
 	haproxy:haproxy ip:iproute2 iptables:iptables mosquitto:mosquitto mount:mount nft:nftables \
@@ -19,6 +22,9 @@ TEST_TOOLS := apache2:apache2-bin caddy:caddy chromium:chromium curl:curl faketi
 	ssh-keygen:openssh-client sshd:openssh-server strace:strace unshare:util-linux zbarimg:zbar-tools
 # What the gateway is measured beside.
 BENCH_TOOLS := mosquitto:mosquitto node:nodejs npm:npm
+
+# Each wsdev that a test starts would compile the whole package anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 # Debian keeps ip in sbin, which is not on every user's PATH.
 export PATH := $(PATH):/usr/sbin:/sbin
@@ -68,7 +74,11 @@ serve: $(BIN)/wsdev ## run the gateway; options go into ARGS="--port 3100"
 
 .PHONY: test
 test: tools lint ## set up what the tests need, then run all checks
-	$(BIN)/python -m pytest --cov --numprocesses=auto --maxprocesses=4 --dist=worksteal
+	$(BIN)/python -m pytest $(IN_PARALLEL)
+
+.PHONY: coverage
+coverage: tools ## the same tests, and which lines and branches none of them reaches
+	$(BIN)/python -m pytest --cov $(IN_PARALLEL)
 
 .PHONY: test-long
 test-long: tools ## kill the gateway a hundred times under load, and the other proofs of an ack

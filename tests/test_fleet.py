@@ -159,7 +159,7 @@ async def test_nothing_acknowledged_is_lost_in(what: What, tmp_path: Path) -> No
         )  # fmt: skip
         async with running(plan) as fleet:
             figures = fleet.figures
-            await until(lambda: figures.troubles[what.value] > 40 and figures.acked > 500)
+            await until(lambda: figures.troubles[what.value] > 20 and figures.acked > 200)
         assert (figures.errors, figures.unacked) == (0, 0)
         assert figures.sent == figures.acked + figures.forgotten
         assert bool(figures.reconnects) is (what is not What.STALL)

@@ -521,9 +521,11 @@ def test_many_tiny_fragments_cost_no_more_than_their_bytes() -> None:
     tracemalloc.start()
     for _ in range(8):
         assert session.receive(some, 0.0) == []
-    kept, _ = tracemalloc.get_traced_memory()
+    snapshot = tracemalloc.take_snapshot()
     tracemalloc.stop()
-    assert kept < 20_000
+    # Other threads of the test runner allocate too.
+    ours = [tracemalloc.Filter(True, f"*/{package}/*") for package in ("wsdev", "websockets")]
+    assert sum(trace.size for trace in snapshot.filter_traces(ours).traces) < 20_000
     (message,) = session.receive(masked(CONT), 0.0)
     assert isinstance(message, BinaryReceived)
     assert len(message.data) == 1 + 9 * 500

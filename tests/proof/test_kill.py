@@ -1,6 +1,6 @@
 """The gateway is killed at random moments under load: what it acknowledged is on disk, once.
 
-``WSDEV_KILLS`` is how often (20; ``make test-long`` takes more), ``WSDEV_SEED`` repeats a run's
+``WSDEV_KILLS`` is how often (8; ``make test-long`` takes more), ``WSDEV_SEED`` repeats a run's
 moments as far as a machine can.
 """
 
@@ -26,7 +26,7 @@ from plain_reading import (
     opened,
 )
 
-KILLS = int(os.environ.get("WSDEV_KILLS", "20"))
+KILLS = int(os.environ.get("WSDEV_KILLS", "8"))
 SEED = int(os.environ.get("WSDEV_SEED", random.SystemRandom().randrange(10**6)))
 
 FAST = ("--log-level", "warning", "--limit", "messages_per_minute=0")

@@ -26,7 +26,7 @@ QUIET = ("--log-level", "warning")
 CALLS = "pwrite64,ftruncate,unlink,fdatasync,fsync"
 """By which SQLite changes a file."""
 
-ALL = int(os.environ.get("WSDEV_KILLS", "20")) >= 100
+ALL = int(os.environ.get("WSDEV_KILLS", "8")) >= 100
 """Each such call in the long run, a few in the usual one."""
 
 
@@ -41,7 +41,7 @@ def killed_at(number: int, state: Path, strace: str) -> bool:
 
 
 @pytest.mark.parametrize(
-    ("first", "step"), [(True, 12), (False, 5)], ids=["first start", "recovery"]
+    ("first", "step"), [(True, 20), (False, 9)], ids=["first start", "recovery"]
 )
 def test_kill_at_any_step_of_a_start_is_recovered_from(
     first: bool, step: int, tmp_path: Path, need: Callable[[str], str]
