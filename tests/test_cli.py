@@ -80,7 +80,7 @@ def test_help_starts_fast_and_imports_no_heavy_module() -> None:
 
 def least_cpu_seconds(*program: str) -> float:
     """Of several runs, since what else runs on the machine only adds."""
-    costs = []
+    costs: list[float] = []
     for _ in range(5):
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
         subprocess.run(

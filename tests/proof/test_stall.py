@@ -107,7 +107,7 @@ async def test_device_that_is_not_read_is_pinged_and_not_given_up(tmp_path: Path
             with held_journal(gateway.folder):
                 messages = [{"type": "telemetry", "data": {}, "id": n} for n in range(400)]
                 await device.send(*messages)
-                for _ in range(10):  # more than twice as long as a device that is read may be silent
+                for _ in range(10):  # over twice as long as one that is read may be silent
                     assert (await device.read_frame()).opcode == PING
             acked = [(await device.receive())["id"] for _ in messages]
         assert acked == list(range(400))
