@@ -166,7 +166,7 @@ async def test_ssh_is_no_gateway() -> None:
         error = await failure(at(port), NotAGateway)
         assert error.exit_code is ExitCode.HTTP
         with pytest.raises(PathError):
-            await fetch_tokens(at(port), patience=SOON)
+            await fetch_tokens(at(port), patience=1.0)
 
 
 @pytest.mark.parametrize("behaviour", [hang_up, hang_up_in_the_head])
