@@ -109,6 +109,15 @@ def captured_log() -> Iterator[LogLines]:
 # The gateway
 
 
+class Masked(socket.socket):
+    """A socket whose peer looks as if it were elsewhere."""
+
+    seen_as: tuple[str, int]
+
+    def getpeername(self) -> tuple[str, int]:
+        return self.seen_as
+
+
 class Listener(socket.socket):
     """A listening socket on loopback whose peers can look as if they came from elsewhere.
 
@@ -123,7 +132,12 @@ class Listener(socket.socket):
         sock, address = super().accept()
         if self.nameless:
             return sock, None
-        return sock, address if self.seen_as is None else (self.seen_as, address[1])
+        if self.seen_as is not None:
+            address = self.seen_as, address[1]
+            # With TLS the loop asks the socket itself.
+            sock = Masked(sock.family, sock.type, sock.proto, sock.detach())
+            sock.seen_as = address
+        return sock, address
 
 
 @dataclass

@@ -4,27 +4,22 @@ import asyncio
 import contextlib
 import ipaddress
 import socket
-import ssl
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-import trustme
-import uvloop
 from harness import (
     FAR,
     PATIENCE,
     PING,
     PONG,
-    TEXT,
     Device,
     RawClient,
     RunningGateway,
     bearer,
     check_refusal,
     frame,
-    head,
     held_journal,
     running_gateway,
     staying,
@@ -33,158 +28,9 @@ from harness import (
 )
 from journal_bench import bytes_on_disk, rows
 
-from wsdev.errors import CertificateError, TokenBookError
-from wsdev.link import READ_SIZE
-from wsdev.server import make_tls_context, raise_file_limit
+from wsdev.errors import TokenBookError
+from wsdev.server import raise_file_limit
 from wsdev.tokens import TokenBook
-
-# Certificates
-
-
-@pytest.fixture(scope="session")
-def authority() -> trustme.CA:
-    return trustme.CA()
-
-
-@pytest.fixture
-def cert(authority: trustme.CA) -> trustme.LeafCert:
-    return authority.issue_cert("localhost")
-
-
-def pem(folder: Path, name: str, *blobs: trustme.Blob) -> Path:
-    path = folder / name
-    path.write_bytes(b"".join(blob.bytes() for blob in blobs))
-    return path
-
-
-def test_certificate_with_its_key_beside_it_or_in_one_file(
-    cert: trustme.LeafCert, tmp_path: Path
-) -> None:
-    chain = pem(tmp_path, "cert.pem", *cert.cert_chain_pems)
-    key = pem(tmp_path, "key.pem", cert.private_key_pem)
-    both = pem(tmp_path, "both.pem", cert.private_key_pem, *cert.cert_chain_pems)
-    for context in (make_tls_context(chain, key), make_tls_context(both, None)):
-        assert context.minimum_version is ssl.TLSVersion.TLSv1_2
-
-
-def test_certificate_that_cannot_be_used_is_told_with_its_file(
-    authority: trustme.CA, cert: trustme.LeafCert, tmp_path: Path
-) -> None:
-    chain = pem(tmp_path, "cert.pem", *cert.cert_chain_pems)
-    key = pem(tmp_path, "key.pem", cert.private_key_pem)
-    other = pem(tmp_path, "other.pem", authority.issue_cert("localhost").private_key_pem)
-    junk = tmp_path / "junk.pem"
-    junk.write_text("no certificate")
-    missing = tmp_path / "missing.pem"
-    for cert_file, key_file, part in (
-        (missing, key, "missing.pem: No such file"),
-        (chain, missing, "missing.pem: No such file"),
-        (tmp_path, None, str(tmp_path)),
-        (junk, key, "junk.pem"),
-        (chain, junk, "cert.pem"),
-        (chain, other, "key values mismatch"),
-        (chain, None, "cert.pem"),
-    ):
-        with pytest.raises(CertificateError) as caught:
-            make_tls_context(cert_file, key_file)
-        assert part in caught.value.cause
-        assert caught.value.hint
-
-
-def test_encrypted_key_is_told_as_such(cert: trustme.LeafCert, tmp_path: Path) -> None:
-    from cryptography.hazmat.primitives import serialization  # noqa: PLC0415  (trustme's own)
-
-    plain = serialization.load_pem_private_key(cert.private_key_pem.bytes(), None)
-    key = tmp_path / "key.pem"
-    key.write_bytes(
-        plain.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.BestAvailableEncryption(b"secret"),
-        )
-    )
-    with pytest.raises(CertificateError, match="encrypted") as caught:
-        make_tls_context(pem(tmp_path, "cert.pem", *cert.cert_chain_pems), key)
-    assert "openssl" in caught.value.hint
-
-
-@pytest.fixture
-def tls(authority: trustme.CA, cert: trustme.LeafCert) -> tuple[ssl.SSLContext, ssl.SSLContext]:
-    """The gateway's context, and a client's that trusts it."""
-    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    cert.configure_cert(server)
-    client = ssl.create_default_context()
-    authority.configure_trust(client)
-    return server, client
-
-
-TLS = tuple[ssl.SSLContext, ssl.SSLContext]
-
-
-async def test_device_is_served_over_tls(tls: TLS, tmp_path: Path) -> None:
-    async with running_gateway(tmp_path, tls=tls) as gateway:
-        async with gateway.device(name="kitchen") as device:
-            await device.telemetry(1)
-            gateway.book.revoke("pico")
-            gateway.clock.advance(1)
-            assert (await device.closed())[0] == 4501
-        assert (await gateway.get("/healthz")).json == {"status": "ok"}
-
-
-async def test_refusal_over_tls_arrives_whole(tls: TLS, tmp_path: Path) -> None:
-    async with running_gateway(tmp_path, tls=tls) as gateway:
-        check_refusal(gateway, await gateway.upgrade(), "token_missing")
-        check_refusal(gateway, await gateway.get("/nowhere"), "not_found")
-        gateway.listener.seen_as = FAR
-        gateway.gateway.desk.draining = True
-        check_refusal(gateway, await gateway.get("/"), "draining")
-
-
-async def test_plain_http_on_the_tls_port_harms_nobody(tls: TLS, tmp_path: Path) -> None:
-    async with running_gateway(tmp_path, tls=tls) as gateway:
-        async with RawClient.connect(gateway, tls=False) as client:
-            await client.write(head("/healthz"))
-            with contextlib.suppress(ConnectionResetError):
-                assert not (await client.read_to_end()).startswith(b"HTTP/1.1 200")
-        async with gateway.device(name="kitchen") as device:
-            await device.telemetry(1)
-
-
-@pytest.mark.parametrize(
-    "new_loop", [asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"]
-)
-@pytest.mark.parametrize("secure", [False, True])
-def test_flood_is_held_after_a_read_and_large_messages_come_whole(
-    new_loop: Callable[[], asyncio.AbstractEventLoop], secure: bool, tls: TLS, tmp_path: Path
-) -> None:
-    limit = 100
-
-    async def flood() -> None:
-        async with (
-            running_gateway(
-                tmp_path, tls=tls if secure else None, limits={"messages_per_minute": limit}
-            ) as gateway,
-            gateway.device("esp32cam") as device,
-        ):
-            await device.send({"type": "log", "id": 1, "message": "x" * 300_000})
-            assert (await device.receive())["id"] == 1
-            device.writer.write(frame(TEXT, b"") * 40_000)
-            await gateway.log.wait_for("throttled")
-            heard = gateway.gateway.totals().messages_in
-            assert limit < heard <= limit + READ_SIZE // len(frame(TEXT, b"")) + 1
-
-    with asyncio.Runner(loop_factory=new_loop) as runner:
-        runner.run(flood())
-
-
-async def test_camera_is_reset_over_tls_too(tls: TLS, tmp_path: Path) -> None:
-    async with (
-        running_gateway(tmp_path, tls=tls) as gateway,
-        gateway.device("esp32cam") as camera,
-    ):
-        await gateway.gateway.drain(0)
-        assert await camera.was_cut()
-
 
 # Revoking and rotating
 

@@ -278,6 +278,35 @@ BREAKS: Final[dict[str, BreakKind]] = {
         "The connection ended within the request head.",
         "Look at the Wi-Fi and at the firmware: it hung up, or was reset, while it asked.",
     ),
+    "plain_on_tls_port": BreakKind(
+        "This port speaks TLS, and something else came in.",
+        "Use wss:// instead of ws://, and https:// instead of http://.",
+    ),
+    "certificate_refused": BreakKind(
+        "The device did not accept this gateway's certificate.",
+        "Give the device the issuer's certificate, set its clock, and use the name that the"
+        " certificate is for; wsdev doctor shows what is wrong with it.",
+    ),
+    "tls_too_old": BreakKind(
+        "The device knows no version or cipher of TLS that this gateway takes.",
+        "Update its firmware to TLS 1.2 or later, or put a proxy with older TLS in front.",
+    ),
+    "tls_failed": BreakKind(
+        "The TLS handshake failed.", "Look at the reason in the gateway's log."
+    ),
+    "tls_cut": BreakKind(
+        "The connection ended before TLS was agreed on.",
+        "A port check does that. A device: it may not trust the certificate and hang up; run"
+        " wsdev connect from its network.",
+    ),
+    "tls_timeout": BreakKind(
+        "TLS was not agreed on in 10 s.",
+        "Look at the device's network; a device without TLS waits too: use wss:// there.",
+    ),
+    "too_many_handshakes": BreakKind(
+        "Too many TLS handshakes of this address at once.",
+        "Let devices wait longer before they come back, each a time of its own.",
+    ),
     "gateway_lost": BreakKind(
         "The gateway was killed or without power.",
         "Look at the host: its log, its power, its memory.",

@@ -68,6 +68,10 @@ def visitor_at(peer: Any = None, local: Any = None) -> Visitor:
     return Visitor(number, NO_ADDRESS, ("", 0), ("", 0))
 
 
+PORT_CHECKS: Final = {"no_request", "tls_cut"}
+"""How one who only looks whether the port is open leaves: for ever, so it is no warning."""
+
+
 class LetIn(msgspec.Struct, frozen=True):
     """The verdict that lets a device in."""
 
@@ -257,22 +261,26 @@ class FrontDesk:
         return self._dated(page)
 
     def left_early(self, visitor: Visitor, size: int) -> None:
-        """The lines of a connection that broke after ``size`` bytes, with nothing to answer yet."""
+        """A connection broke after ``size`` bytes, with nothing to answer yet."""
+        if size:
+            self.broke("head_cut", visitor, bytes=size)
+        else:
+            self.broke("no_request", visitor)
+
+    def broke(self, code: str, visitor: Visitor, **details: object) -> None:
+        """The lines of a connection that nothing can be answered to, in the journal and the log.
+
+        Args:
+            code: A key of :data:`wsdev.codes.BREAKS`.
+            details: For the log, which leaves those out that are None.
+        """
         if self.draining:
             return  # what the gateway drops when it stops is no news
-        code = "head_cut" if size else "no_request"
         address = str(visitor.address)
         self._journal.refuse(Refusal(visitor.id, address, code, status=0))
         self._metrics.broke(code)
-        log(
-            # Port checks come for ever.
-            logging.INFO if code == "no_request" else logging.WARNING,
-            "broken",
-            address=address,
-            code=code,
-            bytes=size or None,
-            request_id=visitor.id,
-        )
+        level = logging.INFO if code in PORT_CHECKS else logging.WARNING
+        log(level, "broken", address=address, code=code, **details, request_id=visitor.id)
 
     def refuse(
         self,

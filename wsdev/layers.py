@@ -31,7 +31,10 @@ _CODES: Final[dict[Layer, tuple[str, ...]]] = {
     Layer.TCP: (
         "no_request", "gateway_lost", "going_away", "restart"
     ),
-    Layer.TLS: ("tls_on_plain_port",),
+    Layer.TLS: (
+        "tls_on_plain_port", "plain_on_tls_port", "certificate_refused", "tls_too_old",
+        "tls_failed", "tls_cut", "tls_timeout", "too_many_handshakes",
+    ),
     Layer.HTTP: (
         "bad_request", "no_host", "head_timeout", "head_cut", "head_too_large", "not_found",
         "method_not_allowed",

@@ -32,10 +32,11 @@ from wsdev.log_writer import written_aside
 from wsdev.metrics import Metrics
 from wsdev.metrics_page import serve_metrics
 from wsdev.serve_note import NOTE_NAME, make_note
-from wsdev.server import FIRST_WINDOW, SPARE_FILES, Gateway, make_tls_context, raise_file_limit
+from wsdev.server import FIRST_WINDOW, SPARE_FILES, Gateway, raise_file_limit
 from wsdev.setting_values import duration_text, size_text
 from wsdev.settings import ServeSettings
 from wsdev.state_lock import hold_state_folder, left_note
+from wsdev.tls_port import make_tls_context
 from wsdev.tokens import TokenBook
 
 Echo = Callable[[str], None]

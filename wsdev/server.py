@@ -12,13 +12,13 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
+from wsdev.callers import IPAddress
 from wsdev.codes import CloseCode
 from wsdev.connection import Connection
-from wsdev.errors import CertificateError, WsdevError
-from wsdev.front_desk import FrontDesk
+from wsdev.errors import WsdevError
+from wsdev.front_desk import FrontDesk, Visitor
 from wsdev.gateway_session import GatewaySession
 from wsdev.hub import Hub, Member
 from wsdev.interfaces import BACKLOG
@@ -29,6 +29,7 @@ from wsdev.metrics import Metrics, Totals
 from wsdev.quotas import SiteKey, site_key
 from wsdev.session import Session, SessionPolicy
 from wsdev.settings import ServeSettings
+from wsdev.tls_port import TlsPort
 from wsdev.tokens import TokenBook
 
 SWEEP_INTERVAL: Final = 0.25
@@ -46,40 +47,9 @@ SPARE_FILES: Final = 64
 FIRST_WINDOW: Final = 600.0
 """Seconds for which a brand-new gateway hands its tokens out."""
 
-TLS_HANDSHAKE_TIMEOUT: Final = 10.0
 DRAIN_STEP: Final = 0.1
 SECOND_CHANCE: Final = 1.0
 """Seconds after a drain for the last close frames to get out."""
-
-
-def make_tls_context(cert: Path, key: Path | None) -> ssl.SSLContext:
-    """A server context with the certificate chain and key.
-
-    Raises:
-        CertificateError: a file is missing, is not PEM, is encrypted, or the two do not match.
-    """
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-
-    def no_password() -> str:
-        raise CertificateError(
-            f"the key {key or cert} is encrypted", "decrypt it: openssl pkey -in KEY -out PLAIN"
-        )
-
-    try:
-        context.load_cert_chain(cert, key, password=no_password)
-    except ssl.SSLError as exc:
-        reason = (exc.reason or "unreadable").replace("_", " ").lower()
-        raise CertificateError(
-            f"cannot use the certificate {cert}: {reason}",
-            "give the PEM chain as --tls-cert and its own PEM key as --tls-key",
-        ) from None
-    except OSError as exc:
-        name = key if key is not None and cert.is_file() else cert
-        raise CertificateError(
-            f"cannot read {name}: {exc.strerror}", "check the path and the rights of the file"
-        ) from None
-    return context
 
 
 def raise_file_limit() -> int:
@@ -161,7 +131,8 @@ class Gateway:
         self._journal_trouble = ""
         self._totals = Totals(0, 0, 0, 0)
         self._sweeper: asyncio.TimerHandle | None = None
-        self._servers: list[asyncio.Server] = []
+        self._servers: list[asyncio.Server | TlsPort] = []
+        self._shaking_hands: Counter[SiteKey] = Counter()
         self._empty = asyncio.Event()
         self._empty.set()
 
@@ -173,14 +144,11 @@ class Gateway:
         """Accept on listening sockets; ready when this returns."""
         loop = asyncio.get_running_loop()
         for sock in sockets:
-            server = await loop.create_server(
-                self._make_link,
-                sock=sock,
-                ssl=tls,
-                ssl_handshake_timeout=TLS_HANDSHAKE_TIMEOUT if tls else None,
-                backlog=BACKLOG,
+            self._servers.append(
+                TlsPort(sock, tls, self._make_link, self)
+                if tls
+                else await loop.create_server(self._make_link, sock=sock, backlog=BACKLOG)
             )
-            self._servers.append(server)
         self._sweep()
 
     async def drain(self, seconds: float) -> None:
@@ -213,6 +181,8 @@ class Gateway:
                 await self._empty.wait()
         self.stop()
         await self._empty.wait()
+        for server in self._servers:
+            await server.wait_closed()
 
     async def _recorded(self, ends: float) -> bool:
         """Wait until what was said so far is on disk: a second, and until ``ends`` at most."""
@@ -261,11 +231,12 @@ class Gateway:
         self._per_peer[site] += 1
         if full:
             return "full"
+        return "too_many_connections" if self._are_too_many(peer, self._per_peer[site]) else None
+
+    def _are_too_many(self, peer: IPAddress, count: int) -> bool:
         cap = self.limits.connections_per_address
-        if 0 < cap < self._per_peer[site]:
-            exempt = peer.is_loopback or any(peer in net for net in self._settings.trusted_proxy)
-            return None if exempt else "too_many_connections"
-        return None
+        exempt = peer.is_loopback or any(peer in net for net in self._settings.trusted_proxy)
+        return 0 < cap < count and not exempt
 
     def left(self, connection: Connection) -> None:
         """A socket is gone."""
@@ -278,6 +249,26 @@ class Gateway:
             del self._per_peer[site]
         if not self._connections:
             self._empty.set()
+
+    def knocked(self, visitor: Visitor) -> bool:
+        """Count a socket that begins a TLS handshake; whether there is room for it."""
+        site = site_key(visitor.address)
+        self._shaking_hands[site] += 1
+        # Beyond the connections, so that one too many still gets the answer that says so.
+        room = self._max_connections + SPARE_FILES // 2
+        has_room = len(self._connections) + self._shaking_hands.total() <= room
+        return has_room and not self._are_too_many(visitor.address, self._shaking_hands[site])
+
+    def knocked_off(self, visitor: Visitor) -> None:
+        """Its handshake is over."""
+        site = site_key(visitor.address)
+        self._shaking_hands[site] -= 1
+        if not self._shaking_hands[site]:
+            del self._shaking_hands[site]
+
+    def never_came_in(self, visitor: Visitor, code: str, reason: str | None) -> None:
+        """Its handshake failed, or there was no room for it."""
+        self.desk.broke(code, visitor, reason=reason)
 
     def __len__(self) -> int:
         """Sockets that are open, devices or not."""
