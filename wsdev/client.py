@@ -23,6 +23,7 @@ from wsdev.protocol import DeviceClass
 from wsdev.resolver import AddressInfo, resolve
 from wsdev.sanitize import printable
 from wsdev.session import SessionPolicy, State
+from wsdev.tcp import connect_tcp
 from wsdev.urls import GatewayAddress
 
 if TYPE_CHECKING:
@@ -320,37 +321,11 @@ async def open_socket(infos: Sequence[AddressInfo], patience: float) -> socket.s
     for left, info in zip(range(len(infos) - 1, -1, -1), infos, strict=True):
         try:
             async with asyncio.timeout(share if left else None):
-                return await connect_tcp(info)
+                family, *_, address = info
+                return await connect_tcp(family, address)
         except OSError as exc:
             failures.append(exc)
     raise OSError(str(failures[0])) from ExceptionGroup("one for each address", failures)
-
-
-async def connect_tcp(info: AddressInfo, source: str | None = None) -> socket.socket:
-    """A socket to that address.
-
-    Args:
-        source: The local IPv4 address to connect from (Linux); None: the system chooses.
-
-    Raises:
-        OSError: it does not take the connection.
-    """
-    family, kind, number, _, sockaddr = info
-    sock = socket.socket(family, kind, number)
-    try:
-        sock.setblocking(False)
-        if source is not None:
-            # The port is chosen when the other end is known: one may serve several (ip(7)).
-            sock.setsockopt(socket.IPPROTO_IP, _IP_BIND_ADDRESS_NO_PORT, 1)
-            sock.bind((source, 0))
-        await asyncio.get_running_loop().sock_connect(sock, sockaddr)
-    except BaseException:
-        sock.close()
-        raise
-    return sock
-
-
-_IP_BIND_ADDRESS_NO_PORT: Final = 24
 
 
 async def _let_in(connection: DeviceConnection, address: GatewayAddress) -> None:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from wsdev.client import DEFAULT_PATIENCE, connect_tcp
+from wsdev.client import DEFAULT_PATIENCE
 from wsdev.device_profile import PLAIN, DeviceProfile
 from wsdev.device_session import DeviceSession
 from wsdev.failures import path_error
@@ -28,6 +28,7 @@ from wsdev.resolver import AddressInfo
 from wsdev.resolver import resolve as look_up
 from wsdev.session import SessionPolicy
 from wsdev.simulator import VirtualDevice
+from wsdev.tcp import connect_tcp
 from wsdev.urls import GatewayAddress
 from wsdev.weather import FAIR, Forecast, Trouble, Weather
 
@@ -106,7 +107,7 @@ class Fleet:
         self._loop = asyncio.get_running_loop()
         # The event loop's own clock stands still for a turn, and shows whole milliseconds.
         self.now = time.monotonic
-        self._info = infos[0]
+        self._family, *_, self._socket_address = infos[0]
         self._buffer = read_buffer()
         self._door = asyncio.Semaphore(AT_THE_DOOR)
         self._agenda: list[tuple[float, int, Callable[[], None]]] = []
@@ -258,7 +259,9 @@ class Fleet:
         try:
             async with self._door:
                 async with asyncio.timeout(self.plan.patience):
-                    sock = await connect_tcp(self._info, self._source(device.number))
+                    sock = await connect_tcp(
+                        self._family, self._socket_address, self._source(device.number)
+                    )
                     await self._loop.create_connection(
                         lambda: link,
                         sock=sock,

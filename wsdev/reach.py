@@ -13,6 +13,7 @@ from typing import Any, Final
 from wsdev.diagnosis.facts import AddressFacts, NameFacts, NameTrouble, TcpOutcome
 from wsdev.name_servers import ask_servers
 from wsdev.resolver import resolve, socket_address
+from wsdev.tcp import connect_tcp
 
 MAX_ADDRESSES: Final = 16
 """Of one name: a name with more is a CDN's, and the first tell enough."""
@@ -207,11 +208,4 @@ async def open_socket(ip: str, port: int) -> socket.socket:
         OSError: the system's own.
     """
     family = socket.AF_INET6 if ":" in ip else socket.AF_INET
-    sock = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        sock.setblocking(False)
-        await asyncio.get_running_loop().sock_connect(sock, socket_address(ip, port))
-    except BaseException:
-        sock.close()
-        raise
-    return sock
+    return await connect_tcp(family, socket_address(ip, port))
