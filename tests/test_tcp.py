@@ -6,6 +6,7 @@ import socket
 from collections.abc import Iterator
 
 import pytest
+from fake_gateways import full_backlog
 
 from wsdev.tcp import connect_tcp
 
@@ -37,16 +38,14 @@ async def test_source_is_taken() -> None:
         assert address == "127.0.0.7"
 
 
-async def test_nothing_is_left_open_when_it_fails_or_is_given_up() -> None:
+async def test_nothing_is_left_open_when_it_fails() -> None:
     with listening(socket.AF_INET, "127.0.0.1") as server:
         closed = server.getsockname()
     with pytest.raises(ConnectionRefusedError):
         await connect_tcp(socket.AF_INET, closed)
-    with socket.socket() as full:
-        full.bind(("127.0.0.1", 0))
-        full.listen(0)
-        async with contextlib.AsyncExitStack() as stack:
-            with pytest.raises(TimeoutError):
-                async with asyncio.timeout(0.2):
-                    while True:  # until the backlog is full and the next gets no answer
-                        stack.enter_context(await connect_tcp(socket.AF_INET, full.getsockname()))
+
+
+async def test_nothing_is_left_open_when_it_is_given_up() -> None:
+    with full_backlog() as port, pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.1):
+            await connect_tcp(socket.AF_INET, ("127.0.0.1", port))

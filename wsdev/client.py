@@ -110,8 +110,8 @@ async def fetch_tokens(
     """
     import httpx  # noqa: PLC0415  (a third of a probe's start, and a probe does not fetch here)
 
-    # A half each for TCP and TLS, since httpcore drops its socket when cancelled in the latter.
-    steps = httpx.Timeout(None, connect=patience / 2)
+    # Less than a half each for TCP and TLS: httpcore drops its socket when cancelled in the latter.
+    steps = httpx.Timeout(None, connect=patience * 0.45)
     if address.tls and tls is None:
         tls = make_tls_context(None, insecure=False)
     try:
