@@ -36,7 +36,7 @@ _MORE_ROUNDS: Final = 2
 
 _CAMERA: Final = 0
 """Its number among the devices."""
-_PING: Final = text_frame({"type": "ping"})
+PING: Final = text_frame({"type": "ping"})
 _PONG: Final = b'"pong"'
 
 
@@ -120,7 +120,7 @@ def _measure(server: Server, scale: Scale, numbers: count[int]) -> dict[str, flo
                         watching(server, watcher.path, token, window=window)
                     )
                     readers = viewers if watcher.reads else []
-                talk = stack.enter_context(_Talk(talkers, camera, readers))
+                talk = stack.enter_context(Talk(talkers, camera, readers))
                 talk.run(frames, server.dialect.picture(_CAMERA), server.dialect.ack)
             for answer, waits in zip(_ANSWERS, talk.waits, strict=True):
                 waits.sort()
@@ -129,7 +129,7 @@ def _measure(server: Server, scale: Scale, numbers: count[int]) -> dict[str, flo
     return given
 
 
-class _Talk:
+class Talk:
     """Devices that talk at a steady rate: half of them want acks, half pongs.
 
     Attributes:
@@ -151,7 +151,7 @@ class _Talk:
         for sock in (*devices, *readers):
             self._poll.register(sock, select.EPOLLIN)
 
-    def __enter__(self) -> _Talk:
+    def __enter__(self) -> Talk:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -175,7 +175,7 @@ class _Talk:
             while sent < min(2 * len(frames), elapsed * RATE):
                 sock = next(turns[sent % 2])
                 self._asked[sock.fileno()].append(time.perf_counter())
-                sock.sendall(_PING if sent % 2 else frames[sent // 2])
+                sock.sendall(PING if sent % 2 else frames[sent // 2])
                 sent += 1
             if pictures < elapsed * FRAME_RATE:
                 self._camera.sendall(picture)

@@ -71,7 +71,7 @@ def _measure(server: Server, scale: Scale) -> dict[str, float]:
         show()
         for viewers in (0, scale.viewers):
             with watching(server, path, token, viewers) as sockets:
-                cinema = _Cinema(sockets)
+                cinema = Cinema(sockets)
                 cinema.wait(1)  # the newest one there is
                 started, cpu = time.monotonic(), server.cpu_seconds()
                 for number in range(1, amount + 1):
@@ -89,7 +89,7 @@ def _measure(server: Server, scale: Scale) -> dict[str, float]:
     return given
 
 
-class _Cinema:
+class Cinema:
     """Viewers that read all that comes, and count the pictures."""
 
     def __init__(self, viewers: Sequence[socket.socket]) -> None:
