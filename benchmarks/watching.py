@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Final
 
 from benchmarks.load import END_OF_HEAD, reset
@@ -18,7 +20,11 @@ PICTURE_END: Final = f"--{BOUNDARY}\r\n".encode()
 """Is sent once before all pictures, and behind each."""
 
 SMALL_WINDOW: Final = 4096
-"""Bytes that the system keeps for a viewer that reads nothing: it is noticed soon."""
+"""Bytes that the system keeps for a viewer that reads nothing."""
+
+_SOCKETS: Final = Path("/proc/net/tcp")
+_MOMENT: Final = 0.3
+"""Seconds after which what was pushed would have gone out: events come ten times a second."""
 
 
 def pictures_of(device: str) -> str:
@@ -74,3 +80,27 @@ def _viewer(server: Server, path: str, token: str, window: int | None) -> socket
         sock.close()
         raise
     return sock
+
+
+def hold_up(viewer: socket.socket, push: Callable[[], None]) -> None:
+    """Push until the server can hand nothing more to the system for a viewer that reads nothing.
+
+    The system takes some megabytes before that, and the server would notice nothing.
+    """
+    full = -1
+    while (size := unread(viewer)) > full:
+        full = size
+        push()
+        deadline = time.monotonic() + _MOMENT
+        while unread(viewer) <= full and time.monotonic() < deadline:
+            time.sleep(0.005)
+
+
+def unread(viewer: socket.socket) -> int:
+    """Bytes that the system keeps at the other end for a viewer on this host."""
+    ends = [f":{name[1]:04X}" for name in (viewer.getpeername(), viewer.getsockname())]
+    for line in _SOCKETS.read_text(encoding="ascii").splitlines()[1:]:
+        _, local, remote, _, queues, *_ = line.split()
+        if [local[-5:], remote[-5:]] == ends:
+            return int(queues.partition(":")[0], 16)
+    raise BenchmarkError("a viewer was cut off")

@@ -41,7 +41,7 @@ from benchmarks.servers import BenchmarkError, Server
 from benchmarks.slow_viewer import PING, Talk
 from benchmarks.turns import start_anew, take_turns
 from benchmarks.viewers import Cinema
-from benchmarks.watching import EVENTS, PICTURE_END, watching
+from benchmarks.watching import EVENTS, PICTURE_END, SMALL_WINDOW, hold_up, unread, watching
 from wsdev.console.cameras import Picture
 from wsdev.protocol import Frame as Announcement
 from wsdev.protocol import decode_from_device, is_whole_jpeg
@@ -262,6 +262,25 @@ def test_waits_of_a_talk_are_told_by_kind_of_answer() -> None:
             talk.run([b"one", b"two"], b"a picture", Dialect.ack)
         assert [len(waits) for waits in talk.waits] == [2, 2]
         assert seen.recv(9) == b"a picture"
+
+
+def test_viewer_is_held_up_once_the_system_takes_no_more_for_it() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener, socket.socket() as viewer:
+        viewer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SMALL_WINDOW)
+        viewer.connect(listener.getsockname())
+        server, _ = listener.accept()
+        with server:
+            server.setblocking(False)
+            assert unread(viewer) == 0
+
+            def push() -> None:
+                with contextlib.suppress(BlockingIOError):
+                    server.send(bytes(2**20))
+
+            hold_up(viewer, push)
+            assert unread(viewer) > 2**16
+            with pytest.raises(BlockingIOError):
+                server.send(bytes(2**20))
 
 
 def test_gateway_that_has_no_console_has_no_viewers() -> None:
