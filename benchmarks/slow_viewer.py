@@ -29,7 +29,7 @@ from benchmarks.watching import (
 )
 
 TARGET_FACTOR: Final = 1.5
-"""Of what it is without a viewer. Where others use the machine, two seconds without any differ by as
+"""Of what it is without a viewer. Where others use the machine, two seconds without any differ as
 much, in the median of five rounds."""
 
 DEVICES: Final = 50
