@@ -29,7 +29,7 @@ _WITH: Final = "wsdev with its console"
 _WITHOUT: Final = "wsdev, --no-console"
 
 _MORE_ROUNDS: Final = 2
-"""Times as many as of other measures, of a quarter each: it is a small difference."""
+"""Times as many as of other measures, of an eighth each: it is a small difference."""
 
 _AT_ONCE: Final = 1000
 """Times that something is done between two looks at the clock."""
@@ -69,7 +69,7 @@ def _beside_each_other(core: int, scale: Scale) -> Table:
         gateway(*NO_MESSAGE_LIMIT, name=_WITHOUT),
     ]
     numbers = count()
-    amount = scale.messages // 4
+    amount = scale.messages // 8
     turns = take_turns(
         contestants,
         core,
