@@ -20,8 +20,8 @@ TEST_TOOLS := apache2:apache2-bin caddy:caddy chromium:chromium curl:curl faketi
 	haproxy:haproxy ip:iproute2 iptables:iptables mosquitto:mosquitto mount:mount nft:nftables \
 	nginx:nginx node:nodejs npm:npm nsenter:util-linux openssl:openssl setpriv:util-linux \
 	ssh-keygen:openssh-client sshd:openssh-server strace:strace unshare:util-linux zbarimg:zbar-tools
-# What the gateway is measured beside.
-BENCH_TOOLS := mosquitto:mosquitto node:nodejs npm:npm
+# What the gateway is measured beside, and the browser that shows its page.
+BENCH_TOOLS := chromium:chromium mosquitto:mosquitto node:nodejs npm:npm
 
 # Each wsdev that a test starts would compile the whole package anew.
 unexport PYTHONDONTWRITEBYTECODE

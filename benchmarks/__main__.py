@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from benchmarks import document
 from benchmarks.command_delay import measure_commands
+from benchmarks.console_cost import measure_console
 from benchmarks.figures import Result, table_of_targets
 from benchmarks.fleet_cost import measure_fleet
 from benchmarks.handshake_cost import measure_handshakes
@@ -21,9 +22,12 @@ from benchmarks.idle_cost import measure_idle
 from benchmarks.journal_cost import measure_journal
 from benchmarks.machine import facts
 from benchmarks.message_cost import measure_pictures, measure_telemetry, measure_unacked
+from benchmarks.page import measure_page
 from benchmarks.retention_pause import measure_retention
 from benchmarks.scale import Scale
 from benchmarks.servers import BenchmarkError, pick_cores
+from benchmarks.slow_viewer import measure_slow_viewer
+from benchmarks.viewers import measure_viewers
 from wsdev.server import raise_file_limit
 
 MEASURES: Final[dict[str, Callable[[int, Scale], Result]]] = {
@@ -36,6 +40,10 @@ MEASURES: Final[dict[str, Callable[[int, Scale], Result]]] = {
     "journal": measure_journal,
     "retention": measure_retention,
     "fleet": measure_fleet,
+    "console": measure_console,
+    "slow-viewer": measure_slow_viewer,
+    "viewers": measure_viewers,
+    "page": measure_page,
 }
 
 

@@ -104,6 +104,7 @@ def unjournalled(*options: str) -> Contestant:
     return gateway(*options, name=UNJOURNALLED, program=("benchmarks.unjournalled",))
 
 
+WITH_CONSOLE: Final = ("--console", "--console-port", "0")
 NO_MESSAGE_LIMIT: Final = ("--limit", "messages_per_minute=0")
 
 

@@ -81,9 +81,9 @@ def _speed(way: str) -> str:
 def _measure(server: Server, scale: Scale, ways: dict[str, float]) -> dict[str, float]:
     given = {}
     for way, interval in ways.items():
-        at_rest = server.open_files()
+        at_rest = server.open_sockets()
         cpu, seconds = event_loop.run(_drive(server, scale, interval))
-        server.wait_for_open_files(at_rest)
+        server.wait_for_sockets(at_rest)
         given[_micros(way)] = cpu * 1e6
         given[_speed(way)] = 1 / seconds
     return given

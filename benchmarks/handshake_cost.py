@@ -75,7 +75,7 @@ def _beside_a_visit(turns: Turns, what: str, name: str) -> str:
 
 
 def _storm(server: Server, count: int) -> dict[str, float]:
-    at_rest = server.open_files()
+    at_rest = server.open_sockets()
     micros = {}
 
     def measured(what: str, work: Callable[[], None]) -> None:
@@ -90,11 +90,11 @@ def _storm(server: Server, count: int) -> dict[str, float]:
 
     def leave() -> None:
         reset(devices)
-        server.wait_for_open_files(at_rest)
+        server.wait_for_sockets(at_rest)
 
     def refuse(request: bytes, status: int) -> None:
         be_refused(server, request, status, count)
-        server.wait_for_open_files(at_rest)
+        server.wait_for_sockets(at_rest)
 
     devices: list[socket.socket] = []
     try:

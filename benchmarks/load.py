@@ -21,7 +21,7 @@ BURST: Final = 50
 READ_SIZE: Final = 65536
 
 _RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)
-_END_OF_HEAD: Final = b"\r\n\r\n"
+END_OF_HEAD: Final = b"\r\n\r\n"
 
 
 # Connections
@@ -42,7 +42,7 @@ def upgrade_request(server: Server, token: str, path: str = f"/ws/{DEVICE_CLASS}
         lines.append(f"Sec-WebSocket-Protocol: {server.dialect.subprotocol}")
     if token:
         lines.append(f"Authorization: Bearer {token}")
-    return "\r\n".join(lines).encode() + _END_OF_HEAD
+    return "\r\n".join(lines).encode() + END_OF_HEAD
 
 
 def connect(server: Server) -> socket.socket:
@@ -70,7 +70,7 @@ def _read_until(sock: socket.socket, wanted: bytes) -> bytes:
 
 
 def _expect_status(status: int, sock: socket.socket) -> None:
-    answer = _read_until(sock, _END_OF_HEAD)
+    answer = _read_until(sock, END_OF_HEAD)
     if not answer.startswith(b"HTTP/1.1 %d " % status):
         raise BenchmarkError(f"{status} expected, but got {answer[:80]!r}")
 
@@ -113,14 +113,14 @@ def be_refused(server: Server, request: bytes, status: int, count: int) -> None:
 @contextmanager
 def connected_devices(server: Server, count: int) -> Iterator[list[socket.socket]]:
     """So many devices that are let in; gone again after the block."""
-    before = server.open_files()
+    before = server.open_sockets()
     devices: list[socket.socket] = []
     try:
         open_devices(server, count, devices)
         yield devices
     finally:
         reset(devices)
-    server.wait_for_open_files(before)
+    server.wait_for_sockets(before)
 
 
 # Messages

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from benchmarks.broker import PROGRAM as BROKER
 from benchmarks.contestants import NODE_MODULES, bun_program
+from benchmarks.page import BROWSER
 
 _VERSION = re.compile(r"\d+(\.\d+)+")
 _PACKAGES = ("wsdev", "websockets", "uvloop", "msgspec", "fastapi", "uvicorn", "aiohttp")
@@ -49,7 +50,8 @@ def versions() -> list[str]:
     found += _of_program("Node.js", [shutil.which("node"), "--version"])
     found += _of_module("ws", NODE_MODULES / "ws" / "package.json")
     found += _of_program("Bun", [bun_program(), "--version"])
-    return found + _of_program("Mosquitto", [shutil.which(BROKER), "-h"])
+    found += _of_program("Mosquitto", [shutil.which(BROKER), "-h"])
+    return found + _of_program("Chromium", [shutil.which(BROWSER), "--version"])
 
 
 def _of_program(name: str, command: Sequence[str | Path | None]) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import count
 from typing import Final
@@ -43,7 +43,10 @@ DISTINCT_PICTURES: Final = 64
 
 def measure_telemetry(core: int, scale: Scale) -> Result:
     """CPU time per telemetry message and its ack, one in flight on each connection."""
-    turns = _measure(core, scale, partial(_acked, scale=scale, numbers=count()))
+    numbers = count()
+    turns = _measure(
+        core, scale, lambda server: acked_micros(server, scale.devices, scale.messages, numbers)
+    )
     title = (
         f"Telemetry of {MESSAGE_BYTES} bytes, acknowledged: µs of CPU per message,"
         f" {scale.devices} devices, one in flight each"
@@ -107,9 +110,10 @@ def _result(
     return Result([table], targets, [turns.panel(panel, "µs", MICROS, marks)])
 
 
-def _acked(server: Server, scale: Scale, numbers: count[int]) -> float:
-    frames = [server.dialect.acked(next(numbers)) for _ in range(scale.messages)]
-    with connected_devices(server, scale.devices) as sockets:
+def acked_micros(server: Server, devices: int, amount: int, numbers: Iterator[int]) -> float:
+    """µs of CPU for each of so many telemetry messages, one in flight on each connection."""
+    frames = [server.dialect.acked(next(numbers)) for _ in range(amount)]
+    with connected_devices(server, devices) as sockets:
         before = server.cpu_seconds()
         exchange(sockets, frames, server.dialect.ack)
         return (server.cpu_seconds() - before) / len(frames) * 1e6

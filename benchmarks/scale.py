@@ -29,6 +29,10 @@ class Scale:
     fleet_devices: int = _number(1_000, "of a fleet whose own cost is measured")
     fleet_seconds: int = _number(3, "for which that fleet is watched in a round")
     fleet_rate: int = _number(25, "messages a second of each of its devices")
+    viewers: int = _number(50, "of one camera")
+    watch_seconds: int = _number(
+        1, "of talk beside each slow viewer, and twice that of pictures, in a round"
+    )
 
     def quick(self) -> Scale:
         """A tenth or so of it: whether all works, not what it costs."""

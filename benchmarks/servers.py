@@ -6,6 +6,7 @@ those that have ended; resident memory from ``/proc``.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import subprocess
@@ -28,6 +29,7 @@ LOOPBACK: Final = "127.0.0.1"
 
 _READY: Final = "Stop with Ctrl-C."
 _PORT = re.compile(r"ws://\S+:(\d+)/ws/<class>")
+_CONSOLE_PORT = re.compile(r"^http://\S+:(\d+)/$", re.MULTILINE)
 _RESIDENT = re.compile(r"VmRSS:\s+(\d+) kB")
 
 
@@ -66,6 +68,7 @@ class Server:
         dialect: How devices talk to it.
         token: The class token that it admits; empty for one that asks for none.
         folder: Its state folder, if it has one.
+        console_port: Of its console, on loopback; 0 without one.
         pid: Its process id.
     """
 
@@ -76,11 +79,14 @@ class Server:
         dialect: Dialect,
         token: str = "",
         folder: Path | None = None,
+        *,
+        console_port: int = 0,
     ) -> None:
         self.port = port
         self.dialect = dialect
         self.token = token
         self.folder = folder
+        self.console_port = console_port
         self.pid = process.pid
         self._proc = Path("/proc") / str(process.pid)
         # clock_getcpuclockid(3) of another process, which Python does not have: CPUCLOCK_SCHED of
@@ -102,13 +108,29 @@ class Server:
         """File descriptors: one for each connection, and some of its own."""
         return len(os.listdir(self._proc / "fd"))
 
+    def open_sockets(self) -> int:
+        """Connections, and some of its own. Its files come and go with those who look into them."""
+        count = 0
+        for name in os.listdir(folder := self._proc / "fd"):
+            with contextlib.suppress(FileNotFoundError):
+                count += os.readlink(folder / name).startswith("socket:")
+        return count
+
     def wait_for_open_files(self, wanted: int) -> None:
+        """Return once so many are open."""
+        _wait_for(self.open_files, wanted, "files")
+
+    def wait_for_sockets(self, wanted: int) -> None:
         """Return once so many are open: all that came is accepted, all that left is gone."""
-        deadline = time.monotonic() + PATIENCE
-        while self.open_files() != wanted:
-            if time.monotonic() > deadline:
-                raise BenchmarkError(f"{self.open_files()} files open, {wanted} expected")
-            time.sleep(0.01)
+        _wait_for(self.open_sockets, wanted, "sockets")
+
+
+def _wait_for(count: Callable[[], int], wanted: int, what: str) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while (found := count()) != wanted:
+        if time.monotonic() > deadline:
+            raise BenchmarkError(f"{found} {what} open, {wanted} expected")
+        time.sleep(0.01)
 
 
 @contextmanager
@@ -165,9 +187,12 @@ def wsdev_gateway(
         command += ["--state", folder, "--no-trust-local", "--drain", "0"]
         command += ["--no-console", *options]
         with child(command, core) as process:
-            banner = lines_until(process.stdout, _READY.__eq__)
-            port = _PORT.search("\n".join(banner))
+            banner = "\n".join(lines_until(process.stdout, _READY.__eq__))
+            port, console = _PORT.search(banner), _CONSOLE_PORT.search(banner)
             assert port is not None
             with TokenBook.open(Path(folder), create=False) as book:
                 token = book.public_tokens()[DEVICE_CLASS][0]
-            yield Server(process, int(port[1]), Gateway(), token, Path(folder))
+            console_port = int(console[1]) if console else 0
+            yield Server(
+                process, int(port[1]), Gateway(), token, Path(folder), console_port=console_port
+            )

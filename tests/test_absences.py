@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from wsdev import absences
-from wsdev.absences import Absences
+from wsdev.absences import Absences, offline
 from wsdev.command_records import CommandRecord
 from wsdev.errors import JournalError
 from wsdev.hub import Hub, Member, Traffic
@@ -60,7 +60,8 @@ def test_device_that_left_is_away_since_then_and_was_seen_before() -> None:
     hub.join(who)
     hub.leave(who)
     assert away.last_seen("kitchen") == (WALL, WALL - 30)
-    error = away.error("kitchen")
+    assert away.recent("kitchen") == (WALL, WALL - 30)
+    error = offline("kitchen", away.last_seen("kitchen"))
     assert (error.code, error.device) == ("offline", "kitchen")
     assert (error.since, error.last_seen) == (WALL, WALL - 30)
     assert error.cause == (
@@ -71,12 +72,13 @@ def test_device_that_left_is_away_since_then_and_was_seen_before() -> None:
 def test_journal_is_asked_about_those_that_left_longer_ago() -> None:
     _, away, archive = made()
     assert away.last_seen("attic") == (WALL - 3600, WALL - 3610)
+    assert away.recent("attic") is None
     archive.is_damaged = True
     assert away.last_seen("attic") is None
 
 
 def test_device_that_never_was_there_is_told_as_such() -> None:
-    error = made()[1].error("kitch\x1ben")
+    error = offline("kitch\x1ben", made()[1].last_seen("kitch\x1ben"))
     assert error.since is None
     assert error.cause.endswith("is offline, and was never seen")
     assert "\x1b" not in error.cause

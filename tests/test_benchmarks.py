@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import re
+import shutil
 import socket
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
+from itertools import chain
+from types import SimpleNamespace
 from typing import cast
 from xml.etree import ElementTree
 
@@ -13,7 +19,7 @@ import pytest
 from websockets.frames import Frame, Opcode
 from websockets.streams import StreamReader
 
-from benchmarks import document
+from benchmarks import document, page
 from benchmarks.__main__ import MEASURES, parse_arguments
 from benchmarks.chart import draw, scale_of
 from benchmarks.contestants import Contestant, everybody
@@ -32,7 +38,11 @@ from benchmarks.load import AckCounter
 from benchmarks.machine import versions
 from benchmarks.scale import Scale
 from benchmarks.servers import BenchmarkError, Server
+from benchmarks.slow_viewer import PING, Talk
 from benchmarks.turns import start_anew, take_turns
+from benchmarks.viewers import Cinema
+from benchmarks.watching import EVENTS, PICTURE_END, SMALL_WINDOW, hold_up, unread, watching
+from wsdev.console.cameras import Picture
 from wsdev.protocol import Frame as Announcement
 from wsdev.protocol import decode_from_device, is_whole_jpeg
 
@@ -189,6 +199,92 @@ def test_unknown_measure_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         parse_arguments(["nothing-of-ours"])
     assert "idle" in capsys.readouterr().err
+
+
+def test_document_tells_of_every_measure() -> None:
+    text = document.PAGE.read_text(encoding="utf-8")
+    assert [name for name in MEASURES if f"- **{name}**: " not in text] == []
+    assert [name for name in MEASURES if not re.search(rf"[`=]{name}`", text)] == []
+
+
+# The console
+
+
+def test_browser_that_is_not_there_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(page, "absent_browser", lambda: "no Chromium here")
+    result = page.measure_page(0, Scale())
+    size, paint = result.targets
+    assert (size.verdict, paint.verdict, paint.figure) == (
+        "kept",
+        "not measured",
+        "no Chromium here",
+    )
+    assert "not measured: no Chromium here" in result.tables[0].markdown()
+
+
+@pytest.mark.parametrize("lacks", ["playwright", "chromium"])
+def test_browser_and_its_driver_are_looked_for(lacks: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(page, "find_spec", lambda name: None if name == lacks else "there")
+    monkeypatch.setattr(shutil, "which", lambda name: None if name == lacks else "/there")
+    assert page.absent_browser().lower() == f"no {lacks} here"
+
+
+def test_pictures_are_counted_by_their_ends_wherever_they_are_cut() -> None:
+    part = Picture(b"\xff\xd8 20 KB \xff\xd9", 1, 0.0).part
+    sent = PICTURE_END + part * 2
+    for cut in range(len(PICTURE_END), len(sent)):
+        here, there = socket.socketpair()
+        with here, there:
+            cinema = Cinema([here])
+            there.sendall(sent[:cut])
+            cinema.wait(0)
+            there.sendall(sent[cut:])
+            cinema.wait(2)
+            assert cinema.pictures == [2]
+
+
+def test_waits_of_a_talk_are_told_by_kind_of_answer() -> None:
+    def answer(sock: socket.socket, size: int, mark: bytes) -> None:
+        with sock.makefile("rb") as file:
+            for _ in range(2):
+                file.read(size)
+                sock.sendall(mark)
+
+    pairs = [socket.socketpair() for _ in range(3)]
+    with contextlib.ExitStack() as stack:
+        for sock in chain(*pairs):
+            stack.enter_context(sock)
+        (acked, asked), (pinging, pinged), (camera, seen) = pairs
+        threads = stack.enter_context(ThreadPoolExecutor())
+        threads.submit(answer, asked, 3, Dialect.ack)
+        threads.submit(answer, pinged, len(PING), b'"pong"')
+        with Talk([acked, pinging], camera, []) as talk:
+            talk.run([b"one", b"two"], b"a picture", Dialect.ack)
+        assert [len(waits) for waits in talk.waits] == [2, 2]
+        assert seen.recv(9) == b"a picture"
+
+
+def test_viewer_is_held_up_once_the_system_takes_no_more_for_it() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener, socket.socket() as viewer:
+        viewer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SMALL_WINDOW)
+        viewer.connect(listener.getsockname())
+        server, _ = listener.accept()
+        with server:
+            server.setblocking(False)
+            assert unread(viewer) == 0
+
+            def push() -> None:
+                with contextlib.suppress(BlockingIOError):
+                    server.send(bytes(2**20))
+
+            hold_up(viewer, push)
+            assert unread(viewer) > 2**16
+
+
+def test_gateway_that_has_no_console_has_no_viewers() -> None:
+    server = cast("Server", SimpleNamespace(console_port=0))
+    with pytest.raises(BenchmarkError, match="no console"), watching(server, EVENTS, ""):
+        pass
 
 
 # Turns

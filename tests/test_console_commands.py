@@ -1,13 +1,17 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 from console_harness import Events, RunningConsole, running_console
-from harness import Device
+from harness import PATIENCE, Device
 from test_console_gate import problem
+
+from wsdev.command_archive import FileArchive
 
 SERVO = {"type": "servo", "command": {"servo1": 90}}
 
@@ -65,6 +69,47 @@ async def test_device_that_is_away_is_told_of_at_once(tmp_path: Path) -> None:
         told = problem(await ask(console), 409, "offline")
         assert isinstance(told["offline_since"], float)
         assert isinstance(told["last_seen"], float)
+
+
+async def test_device_that_left_before_a_restart_is_known_from_the_journal(tmp_path: Path) -> None:
+    async with running_console(tmp_path) as console, console.gateway.device(name="kitchen"):
+        pass
+    async with running_console(tmp_path) as console:
+        assert isinstance(problem(await ask(console), 409, "offline")["last_seen"], float)
+
+
+async def test_slow_disk_holds_up_no_command_to_a_device_that_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, disk = threading.Semaphore(0), threading.Event()
+
+    def slow(_: FileArchive, __: str) -> None:
+        asked.release()
+        disk.wait(PATIENCE)  # on the event loop the test would never end
+
+    monkeypatch.setattr(FileArchive, "last_seen", slow)
+    monkeypatch.setattr(FileArchive, "find", slow)
+    async with running_console(tmp_path) as console, console.gateway.device(name="hall") as pico:
+        try:
+            looking = [
+                asyncio.create_task(ask(console)),
+                asyncio.create_task(console.client.delete("/api/commands/c-0")),
+            ]
+            for _ in looking:
+                assert await asyncio.to_thread(asked.acquire, timeout=PATIENCE)
+            sent = [
+                console.plane.gateway.commands.submit(
+                    "hall", {**SERVO, "n": n}, timeout=10, queue_for=60, by="me"
+                )
+                for n in range(2)
+            ]
+            assert [(await answer_one(pico))["n"] for _ in sent] == [0, 1]
+            await pico.telemetry(1)
+            assert not any(task.done() for task in looking)
+        finally:
+            disk.set()
+        problem(await looking[0], 409, "offline")
+        problem(await looking[1], 404, "unknown_command")
 
 
 async def test_queued_command_is_delivered_when_the_device_comes(tmp_path: Path) -> None:

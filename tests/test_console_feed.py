@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import sys
 from pathlib import Path
+from types import FrameType
 
 import pytest
+from console_harness import JPEG, running_console, send_picture
 
 from wsdev.console.feed import MOST_BODY, MOST_WAITING, Choice, Feed, Told, Viewer, event_text, tell
 from wsdev.errors import JournalError
@@ -60,6 +63,27 @@ async def test_viewer_that_does_not_read_is_let_go() -> None:
         viewer.take([told(1000)])
     assert viewer.is_over
     assert await viewer.read(0) == b""
+
+
+async def test_message_calls_nothing_of_the_console_while_nobody_watches(tmp_path: Path) -> None:
+    called: set[str] = set()
+
+    def note(frame: FrameType, event: str, _: object) -> None:
+        file = Path(frame.f_code.co_filename)
+        if event == "call" and file.parent.name == "console":
+            called.add(file.stem)
+
+    async with running_console(tmp_path) as console, console.gateway.device(name="door") as device:
+        await device.telemetry("before")
+        sys.setprofile(note)
+        try:
+            await device.telemetry("now")
+            for_messages = called - {"serving"}  # it looks at its own connections now and then
+            await send_picture(console, device, JPEG)
+        finally:
+            sys.setprofile(None)
+        assert for_messages == set()
+        assert "cameras" in called
 
 
 async def test_journal_that_cannot_be_read_is_told(tmp_path: Path) -> None:

@@ -40,35 +40,21 @@ class Absences:
         self._left: OrderedDict[str, LastSeen] = OrderedDict()
         hub.listen(self._changed)
 
+    def recent(self, device: str) -> LastSeen | None:
+        """Since when a device is away, if that is in memory."""
+        return self._left.get(device)
+
     def last_seen(self, device: str) -> LastSeen | None:
         """Since when a device that is not connected is away; None if it was never here.
 
-        None too if the journal cannot be read.
+        None too if the journal cannot be read. That is looked at for one that left long ago, for a
+        second where it is on a slow disk: not on the event loop.
         """
-        known = self._left.get(device)
+        known = self.recent(device)
         if known is None:
             with contextlib.suppress(LocalError):
                 return self._archive.last_seen(device)
         return known
-
-    def error(self, device: str) -> DeviceOffline:
-        """What to tell who wants something of a device that is not connected."""
-        seen = self.last_seen(device)
-        shown = printable(device)
-        if seen is None:
-            return DeviceOffline(
-                f"{shown} is offline, and was never seen",
-                "check the name; or let the command wait in the queue for its first connection",
-                device=device,
-            )
-        since, last = (iso(round(moment) * 1000).replace(".000", "") for moment in seen)
-        return DeviceOffline(
-            f"{shown} is offline since {since}, last seen {last}",
-            "let the command wait in the queue for the device's next connection",
-            device=device,
-            since=seen.since,
-            last_seen=seen.last_seen,
-        )
 
     def _changed(self, change: Change, member: Member) -> None:
         if change is not Change.JOINED:
@@ -85,3 +71,22 @@ class Absences:
         self._left.move_to_end(name)
         if len(self._left) > REMEMBERED:
             self._left.popitem(last=False)
+
+
+def offline(device: str, seen: LastSeen | None) -> DeviceOffline:
+    """What to tell who wants something of a device that is not connected."""
+    shown = printable(device)
+    if seen is None:
+        return DeviceOffline(
+            f"{shown} is offline, and was never seen",
+            "check the name; or let the command wait in the queue for its first connection",
+            device=device,
+        )
+    since, last = (iso(round(moment) * 1000).replace(".000", "") for moment in seen)
+    return DeviceOffline(
+        f"{shown} is offline since {since}, last seen {last}",
+        "let the command wait in the queue for the device's next connection",
+        device=device,
+        since=seen.since,
+        last_seen=seen.last_seen,
+    )

@@ -1,7 +1,9 @@
 """Earlier commands and absent devices, as the journal's file knows them.
 
 The file is opened for each question: they are few, and it may be set aside for a new one meanwhile.
-Each takes an index or two, and under a millisecond where the file is in memory.
+Each takes an index or two, and a millisecond or two where the file is in memory. Where it is not,
+or a device's last word stands behind large ones of others, it can be a second: a running gateway
+asks from a thread.
 """
 
 from __future__ import annotations
@@ -23,7 +25,8 @@ _COLUMNS: Final = (
 )
 
 _LOOK_BACK: Final = 10_000
-"""Rows before a session's last one in which the device's own last word is looked for: 2 ms."""
+"""Rows before a session's last one in which the device's own last word is looked for: 2 ms if they
+are short, 25 with 3 KB each."""
 
 
 class FileArchive:

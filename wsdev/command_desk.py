@@ -33,7 +33,7 @@ from wsdev.command_records import (
     CommandState,
     storable_json,
 )
-from wsdev.errors import LocalError, NotAllowed, UsageError, WsdevError
+from wsdev.errors import DeviceOffline, LocalError, NotAllowed, UsageError, WsdevError
 from wsdev.hub import Change, Hub, Member, Outcome, ReadyCommand, SentCommand
 from wsdev.journal_interface import CommandArchive, CommandJournal
 from wsdev.logs import log
@@ -120,7 +120,8 @@ class CommandDesk:
             by: Who asks, for the journal.
 
         Raises:
-            DeviceOffline: the device is away, and the command may not wait.
+            DeviceOffline: the device is away, and the command may not wait. :attr:`absences` knows
+                since when, but may have to look at a disk for that.
             UsageError: it is too large (``command_too_large``), its form, a time or the name cannot
                 be meant, or it may wait and holds a token, which no disk is to hold.
             NotAllowed: ``too_many_commands`` unanswered, ``queue_full``, or ``cannot_record``.
@@ -129,7 +130,11 @@ class CommandDesk:
         check_form(command)
         member = self._hub.get(device)
         if member is None and queue_for is None:
-            raise self.absences.error(device)
+            raise DeviceOffline(
+                f"{printable(device)} is offline",
+                "let the command wait in the queue for the device's next connection",
+                device=device,
+            )
         ready = self._hub.prepare(command)
         now, wall = self._clock(), self._wall_clock()
         record = CommandRecord(
@@ -156,7 +161,7 @@ class CommandDesk:
         return record
 
     def get(self, command_id: str) -> CommandRecord | None:
-        """The command of that id; an older one as the journal has it.
+        """The command of that id; an older one as the journal has it: not on the event loop.
 
         Raises:
             JournalError, StateFolderError: the journal cannot be read.
@@ -199,19 +204,12 @@ class CommandDesk:
         """What waits, by device."""
         return {device: self.queued(device) for device in self._queue.devices()}
 
-    def cancel(self, command_id: str) -> CommandRecord:
-        """Take a command out of the queue.
+    def cancel(self, record: CommandRecord) -> CommandRecord:
+        """Take a command out of the queue; gives it back.
 
         Raises:
-            UsageError: there is none (``unknown_command``), or it does not wait (``not_queued``).
+            UsageError: it does not wait (``not_queued``).
         """
-        record = self.get(command_id)
-        if record is None:
-            raise UsageError(
-                f"there is no command {printable(command_id)}",
-                "copy the whole id",
-                code="unknown_command",
-            )
         one = self._queue.find(record)
         line = self._queue.line(record.device)
         if one is None or line is None or line.is_leaving(one):

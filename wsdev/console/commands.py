@@ -10,11 +10,13 @@ from typing import Annotated, Any, Final
 import msgspec
 from starlette.responses import Response
 
+from wsdev.absences import offline
 from wsdev.command_queue import MAX_QUEUE_TIME, MAX_TIMEOUT
 from wsdev.command_records import CommandRecord, CommandState
 from wsdev.console.inputs import Body, Query
 from wsdev.console.operations import Call, Operation, json_answer
 from wsdev.console.problems import NotServed
+from wsdev.errors import DeviceOffline
 from wsdev.hub import DEFAULT_COMMAND_TIMEOUT
 
 MOST_PATIENCE: Final = 60.0
@@ -96,14 +98,19 @@ def _shown(record: CommandRecord) -> Command:
 async def send_command(call: Call) -> Response:
     """Send a command; 200 if it is over, 202 while it waits or has no answer."""
     assert call.operator is not None
-    desk, wish = call.plane.gateway.commands, call.body
-    record = desk.submit(
-        call.path("name"),
-        wish.command,
-        timeout=wish.timeout,
-        queue_for=wish.queue_for if wish.queue else None,
-        by=f"console:{call.operator.name}",
-    )
+    desk, wish, name = call.plane.gateway.commands, call.body, call.path("name")
+    try:
+        record = desk.submit(
+            name,
+            wish.command,
+            timeout=wish.timeout,
+            queue_for=wish.queue_for if wish.queue else None,
+            by=f"console:{call.operator.name}",
+        )
+    except DeviceOffline:
+        away = desk.absences
+        seen = away.recent(name) or await call.plane.aside(lambda: away.last_seen(name))
+        raise offline(name, seen) from None
     patience = call.query.wait
     if patience is None:
         patience = 0.0 if record.state is CommandState.QUEUED else min(wish.timeout, MOST_PATIENCE)
@@ -116,16 +123,22 @@ async def send_command(call: Call) -> Response:
 
 async def show_command(call: Call) -> Response:
     """What became of a command."""
-    desk, command_id = call.plane.gateway.commands, call.path("id")
-    record = desk.recent(command_id) or await call.plane.aside(lambda: desk.get(command_id))
-    if record is None:
-        raise NotServed(404, "unknown_command", "there is no command of this id")
-    return json_answer(_shown(record))
+    return json_answer(_shown(await _find(call)))
 
 
 async def cancel_command(call: Call) -> Response:
     """Take a command out of the queue."""
-    return json_answer(_shown(call.plane.gateway.commands.cancel(call.path("id"))))
+    return json_answer(_shown(call.plane.gateway.commands.cancel(await _find(call))))
+
+
+async def _find(call: Call) -> CommandRecord:
+    desk, command_id = call.plane.gateway.commands, call.path("id")
+    record = desk.recent(command_id) or await call.plane.aside(lambda: desk.get(command_id))
+    if record is None:
+        raise NotServed(
+            404, "unknown_command", "there is no command of this id", "copy the whole id"
+        )
+    return record
 
 
 OPERATIONS: Final = (

@@ -279,7 +279,7 @@ class Feed:
 
     def _changed(self, change: Change, member: Member) -> None:
         """The journal knows a device by its last name only, so a new one is told from here."""
-        if change is not Change.RENAMED or not self._viewers:
+        if not self._viewers or change is not Change.RENAMED:
             return
         data = {"session": member.session_id, "device": member.name, "class": member.device_class}
         text = event_text("renamed", json_line(data))

@@ -33,9 +33,14 @@ def media_type(name: str) -> str:
     return _TYPES[PurePath(name).suffix]
 
 
+def read_file(name: str) -> bytes:
+    """What is in a file of the page."""
+    return (_FOLDER / name).read_bytes()
+
+
 @cache
 def _file(name: str) -> tuple[bytes, str]:
-    data = (_FOLDER / name).read_bytes()
+    data = read_file(name)
     return data, f'"{hashlib.sha256(data).hexdigest()[:32]}"'
 
 
