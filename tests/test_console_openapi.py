@@ -15,7 +15,7 @@ from wsdev.console.openapi import document
 from wsdev.tokens import TokenBook
 
 OPERATIONS = [
-    *devices.operations(), *pictures.OPERATIONS, *commands.OPERATIONS, *events.OPERATIONS,
+    *devices.OPERATIONS, *pictures.OPERATIONS, *commands.OPERATIONS, *events.OPERATIONS,
     *journal.OPERATIONS, *tokens.OPERATIONS, *login.OPERATIONS, *health.OPERATIONS,
 ]  # fmt: skip
 
