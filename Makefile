@@ -91,7 +91,7 @@ docs: $(READY) ## write the tables of the docs that are made from the code
 	$(BIN)/python tests/doc_tables.py
 
 .PHONY: translated
-translated: $(READY) ## docs/faults.fa.toml says these as the code does; ARGS="refused wrong_port"
+translated: $(READY) ## wsdev/translations/fa.toml says these as the code does; ARGS="refused wrong_port"
 	$(BIN)/python tests/doc_tables.py $(ARGS)
 
 .PHONY: bench

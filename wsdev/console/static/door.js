@@ -4,7 +4,7 @@ import { ask } from "./api.js";
 import { h, setText } from "./dom.js";
 import { moment, number, printable } from "./format.js";
 import { on } from "./store.js";
-import { t } from "./texts.js";
+import { language, t } from "./texts.js";
 
 const SOONEST = 1000;
 
@@ -19,16 +19,22 @@ function detail(label, texts) {
     h("dd", {}, texts.map((text, i) => [i ? ", " : "", h("bdi", {}, text)]).flat()));
 }
 
+/** A text of the gateway's, in which code stands in backticks. */
+function withCode(text) {
+  return printable(text, 500).split("`").map((part, i) =>
+    (i % 2 ? h("code", { dir: "ltr" }, part) : part));
+}
+
 function makeCause(group) {
   const tails = values(group.token_tails).map((tail) => `…${tail}`);
   return h(
     "li", { class: "cause", "data-code": printable(group.code, 40) },
     h("div", { class: "line" },
-      h("strong", { lang: "en", dir: "auto" }, printable(group.message ?? group.code)),
+      h("strong", { dir: "auto" }, withCode(group.message ?? group.code)),
       h("span", { class: "count" }, t("times", { n: number(group.count) })),
       h("span", { class: "when" }, moment(new Date(group.last)))),
     group.fix ? h("p", { class: "fix" }, h("span", { class: "label" }, t("fix")),
-      h("span", { lang: "en", dir: "ltr" }, printable(group.fix, 500))) : null,
+      withCode(group.fix)) : null,
     h("dl", {}, detail(t("paths"), values(group.paths)),
       detail(t("devices"), values(group.devices)), detail(t("col_token"), tails),
       detail(t("agents"), values(group.user_agents)), detail(t("via"), values(group.vias))),
@@ -65,7 +71,7 @@ export function showDoor(main) {
     clearTimeout(timer);
     timer = 0;
     try {
-      const report = await ask("/api/refusals?since=24h&sort=last&limit=200");
+      const report = await ask(`/api/refusals?since=24h&sort=last&limit=200&lang=${language}`);
       if (ended) return;
       const groups = byAddress(report.groups);
       list.replaceChildren(...[...groups].map(([address, all]) => makeAddress(address, all)));
