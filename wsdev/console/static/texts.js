@@ -103,12 +103,13 @@ export const TEXTS = {
     "هنوز دستگاهی وصل نشده است. آنکه راه نیابد پشت در دیده می‌شود.",
   ],
   col_name: ["Name", "نام"],
+  col_class: ["Class", "گروه"],
   col_proof: ["Proof of life", "نشانهٔ زندگی"],
   col_trip: ["Round trip", "رفت‌وبرگشت"],
   col_address: ["Address", "نشانی"],
   col_traffic: ["Messages", "پیام‌ها"],
   col_version: ["Firmware", "میان‌افزار"],
-  gone_for: ["gone for {age}", "{age} است که رفته"],
+  gone_for: ["gone for {age}", "{age} غایب"],
 
   // Cameras
   no_cameras: ["No camera is known yet.", "هنوز دوربینی شناخته نشده است."],
@@ -133,7 +134,7 @@ export const TEXTS = {
     "{in} in ({bytes_in}), {out} out ({bytes_out})",
     "{in} دریافت ({bytes_in})، {out} ارسال ({bytes_out})",
   ],
-  token_class: ["Class", "گروه"],
+  token_class: ["Its class's", "از آنِ گروهش"],
   token_device: ["This device's own", "ویژهٔ همین دستگاه"],
   token_operator: ["Operator", "اپراتور"],
   token_none: ["None: trusted as local", "بدون توکن: محلی و معتمد"],
@@ -211,7 +212,6 @@ export const TEXTS = {
   window_is_closed: [
     "Closed: tokens are not handed out to strangers.", "بسته است: به ناشناس توکن داده نمی‌شود.",
   ],
-  token_create: ["New token", "توکن تازه"],
   token_name: ["Only for the device named", "تنها برای دستگاهی به نام"],
   token_any: ["any", "هر دستگاه"],
   create: ["Create", "ساختن"],
@@ -224,13 +224,13 @@ export const TEXTS = {
   token_state_retired: ["ended", "پایان‌یافته"],
   token_state_revoked: ["revoked", "باطل"],
   rotate: ["Rotate", "نو کردن"],
-  rotate_that: ["Rotate the token of {name}", "نو کردن توکن {name}"],
+  that_rotate: ["Rotate the token of {name}", "نو کردن توکن {name}"],
   rotate_why: [
     "A new one is made. The old one lets devices in for {time} more.",
     "توکن تازه‌ای ساخته می‌شود. کهنه تا {time} دیگر کار می‌کند.",
   ],
   revoke: ["Revoke", "باطل کردن"],
-  revoke_that: ["Revoke the token of {name}", "باطل کردن توکن {name}"],
+  that_revoke: ["Revoke the token of {name}", "باطل کردن توکن {name}"],
   revoke_why: [
     "Devices that use it are cut off within 2 seconds and do not come in again.",
     "دستگاه‌های آن تا ۲ ثانیهٔ دیگر قطع می‌شوند و دیگر راه نمی‌یابند.",
