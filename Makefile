@@ -71,8 +71,9 @@ test: tools lint ## set up what the tests need, then run all checks
 	$(BIN)/python -m pytest --cov --numprocesses=auto --maxprocesses=4 --dist=worksteal
 
 .PHONY: test-long
-test-long: tools ## kill the gateway a hundred times under load, and the other proofs of an ack
+test-long: tools ## a hundred kills under load, the other proofs of an ack, made-up requests
 	WSDEV_KILLS=$${WSDEV_KILLS:-100} $(BIN)/python -m pytest -rP tests/proof
+	WSDEV_EXAMPLES=$${WSDEV_EXAMPLES:-50} $(BIN)/python -m pytest tests/test_console_openapi.py
 
 .PHONY: lint
 lint: $(READY) ## the checks that run nothing: ruff, mypy, import-linter

@@ -165,7 +165,7 @@ class Outcome {
     this.steps[0].className = "done";
     this.steps[0].hidden = this.steps[1].hidden = refused;
     this.steps[1].className = wasSent && !refused ? "done" : "";
-    this.steps[2].className = last ? `last ${last}` : "";
+    this.steps[2].className = last && "last";
     this.cancel.hidden = state !== "queued" || refused || !this.record.id;
     setText(this.detail, this.words());
   }

@@ -43,7 +43,7 @@ function makeLine(entry) {
     h("span.way", { "aria-hidden": "true" }, sign),
     h("span.vh", meaning),
     h("span.event", h("bdi", printable(entry.event, 40))),
-    h("div.body", { dir: "auto" }, body),
+    h("div.text", { dir: "auto" }, body),
   );
 }
 
