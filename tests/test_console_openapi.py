@@ -56,8 +56,8 @@ def test_console_does_what_its_document_says(tmp_path: Path) -> None:
     """Schemathesis asks what the document allows, and what it does not.
 
     ``make test`` tries all that stands at a border, the same each time; ``make test-long`` makes
-    up more. Streams have no end, a token that is revoked or a session that is closed could be its own, and
-    that a time or a regular name is meant is more than a schema can say.
+    up more. Streams have no end, a token that is revoked or a session that is closed could be its
+    own, and that a time or a regular name is meant is more than a schema can say.
     """
     made_up = os.environ.get("WSDEV_EXAMPLES", "0")
     phases = "examples,coverage" if made_up == "0" else "examples,coverage,fuzzing"
