@@ -115,9 +115,10 @@ def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest
 # The browser
 
 
-@pytest.fixture(scope="session")
+# While it is there, an event loop counts as running: no coroutine test could.
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """One for all tests of a process: its start takes as long as most of them."""
+    """One for all tests of a file: its start takes as long as most of them."""
     from console_page import running_browser  # noqa: PLC0415 (only in the folder of these tests)
 
     with running_browser() as running:

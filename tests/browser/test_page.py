@@ -7,6 +7,7 @@ import itertools
 import json
 import re
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,11 +23,13 @@ from console_page import (
     staying,
     watched_page,
 )
+from made_journal import made_journal
 from playwright.sync_api import Browser, Locator, Page, expect
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
 from wsdev.pictures import make_picture
+from wsdev.records import SessionStart
 
 MARKUP = "<img src=x onerror=alert(1)>"
 EVIL = f"{MARKUP}\x1b]0;owned\x07\u202e"
@@ -327,14 +330,22 @@ def test_colours_follow_the_system_until_switched(browser: Browser, console: Con
 
 
 def test_two_thousand_devices_scroll(browser: Browser, tmp_path: Path) -> None:
-    fleet = ("--device", "pico", "--count", "2000", "--ramp", "1000/s", "--rate", "0.05/s",
+    state = tmp_path / "state"
+    state.mkdir(0o700)
+    an_hour_ago = int(time.time() - 3600) * 1000
+    with made_journal(state) as journal, journal.file.writing():  # all at once
+        for number in range(1, 1801):
+            start = SessionStart(f"{number:012x}", f"away-{number}", "pico", "192.0.2.7")
+            journal.file.start_sessions([(number, an_hour_ago, start)])
+        journal.file.mark_times(1, 1800, an_hour_ago, an_hour_ago)
+    fleet = ("--device", "pico", "--count", "200", "--ramp", "200/s", "--rate", "0.5/s",
              "--duration", "5m", "--quiet")  # fmt: skip
     with (
-        running_console(tmp_path / "state") as (gateway, url),
+        running_console(state) as (gateway, url),
         device(gateway, *fleet),
         page_of(browser, url) as page,
     ):
-        expect(page.locator(".summary")).to_contain_text("2,000 online")
+        expect(page.locator(".summary")).to_have_text("200 online, 1,800 offline")
         assert page.locator(".body .row").count() < 80
         frames = page.evaluate(SCROLL)
         expect(page.locator(".body .row").last).to_be_visible()

@@ -134,7 +134,7 @@ export const TEXTS = {
     "{in} in ({bytes_in}), {out} out ({bytes_out})",
     "{in} دریافت ({bytes_in})، {out} ارسال ({bytes_out})",
   ],
-  token_class: ["Its class's", "از آنِ گروهش"],
+  token_class: ["Class token", "توکن گروه"],
   token_device: ["This device's own", "ویژهٔ همین دستگاه"],
   token_operator: ["Operator", "اپراتور"],
   token_none: ["None: trusted as local", "بدون توکن: محلی و معتمد"],
