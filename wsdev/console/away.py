@@ -44,11 +44,13 @@ class Away:
         self._recorded: dict[str, RecordedLink] = {}
         self._read_at: float | None = None
         self._left: OrderedDict[str, RecordedLink] = OrderedDict()
-        self._end = hub.listen(self._changed)
+        self._ends = [hub.listen(self._changed)]
 
     def close(self) -> None:
-        """Remember nothing any more."""
-        self._end()
+        """Remember nothing any more; a second time changes nothing."""
+        for end in self._ends:
+            end()
+        self._ends.clear()
         self._left.clear()
 
     def latest(self, name: str, recorded: RecordedLink | None) -> RecordedLink | None:
