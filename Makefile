@@ -81,8 +81,9 @@ coverage: tools ## the same tests, and which lines and branches none of them rea
 	$(BIN)/python -m pytest --cov $(IN_PARALLEL)
 
 .PHONY: test-long
-test-long: tools ## kill the gateway a hundred times under load, and the other proofs of an ack
+test-long: tools ## a hundred kills under load, the other proofs of an ack, made-up requests
 	WSDEV_KILLS=$${WSDEV_KILLS:-100} $(BIN)/python -m pytest -rP tests/proof
+	WSDEV_EXAMPLES=$${WSDEV_EXAMPLES:-50} $(BIN)/python -m pytest tests/test_console_openapi.py
 
 .PHONY: lint
 lint: $(READY) ## the checks that run nothing: ruff, mypy, import-linter
@@ -101,7 +102,7 @@ docs: $(READY) ## write the tables of the docs that are made from the code
 	$(BIN)/python tests/doc_tables.py
 
 .PHONY: translated
-translated: $(READY) ## docs/faults.fa.toml says these as the code does; ARGS="refused wrong_port"
+translated: $(READY) ## wsdev/translations/fa.toml says these as the code does; ARGS="refused wrong_port"
 	$(BIN)/python tests/doc_tables.py $(ARGS)
 
 .PHONY: bench

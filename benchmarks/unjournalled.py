@@ -47,6 +47,9 @@ class NoJournal:
     def rename_session(self, session: SessionKey, device: str) -> None:
         """A device has another name."""
 
+    def note_version(self, session: SessionKey, version: str | None) -> None:
+        """A device said the version of its firmware."""
+
     def end_session(self, session: SessionKey, end: SessionEnd) -> None:
         """A device is gone."""
 

@@ -9,10 +9,13 @@ import shutil
 import threading
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import pytest
 from hypothesis import settings
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 # The first run of a coroutine or a full /proc read under coverage is slow once, not wrong.
 settings.register_profile("wsdev", settings.get_profile("default"), deadline=None)
@@ -107,3 +110,16 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
 def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
     """Skips of whole modules."""
     return _no_skip_in_ci((yield))
+
+
+# The browser
+
+
+# While it is there, an event loop counts as running: no coroutine test could.
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """One for all tests of a file: its start takes as long as most of them."""
+    from console_page import running_browser  # noqa: PLC0415 (only in the folder of these tests)
+
+    with running_browser() as running:
+        yield running

@@ -1,8 +1,8 @@
 """The tables of the docs that are made from the code: ``make docs`` writes them, a test compares.
 
 Each stands between two markers, ``<!-- faults -->`` and ``<!-- /faults -->``. The Persian ones are
-made with the translations in ``docs/faults.fa.toml``: whoever has looked after the entries of some
-codes there says so with ``make translated ARGS="refused wrong_port"``.
+made with the translations in ``wsdev/translations/fa.toml``: whoever has looked after the entries
+of some codes there says so with ``make translated ARGS="refused wrong_port"``.
 """
 
 from __future__ import annotations

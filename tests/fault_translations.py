@@ -1,4 +1,4 @@
-"""The Persian of the tables of faults and notes, ``docs/faults.fa.toml``, beside their English.
+"""The Persian of faults, notes, codes and fixes, in ``wsdev/translations``, beside their English.
 
 Each entry holds a hash of the English that was translated, so that a stale one shows.
 """
@@ -11,13 +11,15 @@ import tomllib
 from collections.abc import Iterable
 from pathlib import Path
 
+from wsdev.codes import BREAKS, BROKEN_CLOSES, CLOSE_MEANINGS, REFUSALS, explain
 from wsdev.diagnosis.diagnose import REMARKS
 from wsdev.diagnosis.verdict import FAULTS
+from wsdev.remedies import OTHER_CODES, RULES
 
-FILE = Path(__file__).parent.parent / "docs" / "faults.fa.toml"
+FILE = Path(__file__).parent.parent / "wsdev" / "translations" / "fa.toml"
 
 Texts = dict[str, str]
-"""What is told of one fault or note: ``what``, ``fix``, and ``why`` of a fault."""
+"""What is told of one fault, note, code or rule, such as ``what``, ``why`` and ``fix``."""
 
 
 def english() -> dict[str, Texts]:
@@ -26,9 +28,16 @@ def english() -> dict[str, Texts]:
         f"faults.{code}": {"what": fault.what, "why": fault.why, "fix": fault.fix}
         for code, fault in FAULTS.items()
     }
-    return told | {
-        f"notes.{code}": {"what": what, "fix": fix} for code, (what, fix) in REMARKS.items()
-    }
+    told |= {f"notes.{code}": {"what": what, "fix": fix} for code, (what, fix) in REMARKS.items()}
+    words = [*REFUSALS, *BREAKS, *(CLOSE_MEANINGS[code].word for code in sorted(BROKEN_CLOSES))]
+    for code in words:
+        if code in REFUSALS and code in FAULTS:
+            continue
+        meaning = explain(code)
+        assert meaning is not None
+        told[f"codes.{code}"] = {"message": meaning.message, "hint": meaning.hint}
+    fixes = {rule.name: rule.fix for rule in RULES} | dict([OTHER_CODES])
+    return told | {f"fixes.{name}": {"fix": fix} for name, fix in fixes.items()}
 
 
 def persian(text: str | None = None) -> dict[str, Texts]:
@@ -70,9 +79,10 @@ def stamped(text: str, codes: Iterable[str]) -> str:
     originals = english()
     for code in codes:
         names = [name for name in persian(text) if name.partition(".")[2] == code]
-        if not names or names[0] not in originals:
+        if not names or not originals.keys() >= set(names):
             raise ValueError(f"{code}: not in the tables, or not in {FILE.name}")
-        head = rf"^\[{re.escape(names[0])}\]\n"
-        line = f'of = "{digest(originals[names[0]])}"\n'
-        text = re.sub(rf"({head})(?:of = .*\n)?", rf"\g<1>{line}", text, flags=re.MULTILINE)
+        for name in names:
+            head = rf"^\[{re.escape(name)}\]\n"
+            line = f'of = "{digest(originals[name])}"\n'
+            text = re.sub(rf"({head})(?:of = .*\n)?", rf"\g<1>{line}", text, flags=re.MULTILINE)
     return text

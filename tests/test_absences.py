@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 
 from wsdev import absences
@@ -18,6 +20,9 @@ class Port:
     def send_text(self, text: bytes) -> None: ...
 
     def traffic(self) -> Traffic:
+        raise AssertionError("nobody asks for it")
+
+    def round_trips(self) -> Sequence[float]:
         raise AssertionError("nobody asks for it")
 
     def last_proof(self) -> float:

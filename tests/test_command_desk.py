@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +39,9 @@ class Port:
         self.on_send()
 
     def traffic(self) -> Traffic:
+        raise AssertionError("nobody asks for it")
+
+    def round_trips(self) -> Sequence[float]:
         raise AssertionError("nobody asks for it")
 
     def last_proof(self) -> float:

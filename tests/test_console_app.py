@@ -7,7 +7,6 @@ from console_harness import running_console
 from test_console_gate import problem
 
 from wsdev.console import devices
-from wsdev.console.operations import Call
 
 
 async def test_every_answer_has_the_security_headers(tmp_path: Path) -> None:
@@ -45,10 +44,10 @@ async def test_head_is_answered_without_a_body(tmp_path: Path) -> None:
 async def test_fault_of_ours_is_told_without_its_words(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def fail(_: Call, __: devices.Absent) -> object:
+    def fail(*_: object) -> None:
         raise RuntimeError("a secret")
 
-    monkeypatch.setattr(devices, "list_devices", fail)
+    monkeypatch.setattr(devices, "DeviceList", fail)
     async with running_console(tmp_path) as console:
         answer = await console.client.get("/api/devices")
         problem(answer, 500, "fault")

@@ -2,7 +2,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+from array import array
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from console_harness import GUARD, running_console
 from starlette.requests import Request
@@ -10,7 +13,8 @@ from test_console_gate import problem
 from test_hub import Port
 
 from wsdev.codes import CloseCode
-from wsdev.console.devices import KNOWN_FOR, TURN, Absent, DeviceChoice, list_devices
+from wsdev.console.away import KNOWN_FOR
+from wsdev.console.devices import MOST_ROUND_TRIPS, TURN, DeviceChoice, list_devices
 from wsdev.console.operations import Call
 from wsdev.hub import Member, Traffic
 
@@ -37,16 +41,19 @@ async def test_connected_device_is_shown_with_its_link(tmp_path: Path) -> None:
             assert (link["session"], link["ended"], link["traffic"]) == (
                 shown["session"], None, None,
             )  # fmt: skip
+            assert link["version"] == shown["version"]
 
 
 async def test_device_that_is_away_is_known_from_the_journal(tmp_path: Path) -> None:
     async with running_console(tmp_path) as console:
-        async with console.gateway.device(name="kitchen") as device:
+        async with console.gateway.device() as device:
+            await device.hello("kitchen", version="1.2")
             await device.telemetry(1)
         await console.gateway.log.wait_for("disconnected")
         await console.recorded()
         shown = (await console.client.get("/api/devices/kitchen")).json()
         assert (shown["state"], shown["session"], shown["token_kind"]) == ("offline", None, "class")
+        assert (shown["version"], shown["round_trips"]) == ("1.2", [])
         (link,) = shown["links"]
         assert link["ended"] == shown["last_proof"]
         assert (link["cause"], link["traffic"]["messages_in"]) == ("cut", 2)
@@ -107,6 +114,9 @@ class ManyPort(Port):
     def traffic(self) -> Traffic:
         return Traffic(1, 2, 3, 4)
 
+    def round_trips(self) -> Sequence[float]:
+        return ()
+
 
 async def test_long_list_lets_the_links_have_their_turns(tmp_path: Path) -> None:
     async with running_console(tmp_path) as console:
@@ -118,7 +128,7 @@ async def test_long_list_lets_the_links_have_their_turns(tmp_path: Path) -> None
         for member in members:
             hub.join(member)
         asked = Call(console.plane, Request({"type": "http"}), None, DeviceChoice(state="online"))
-        listing = asyncio.create_task(list_devices(asked, Absent()))
+        listing = asyncio.create_task(list_devices(asked))
         turns = 0
         while not listing.done():
             await asyncio.sleep(0)
@@ -139,5 +149,28 @@ async def test_device_is_pinged_for_who_looks_at_it(tmp_path: Path) -> None:
         await device.telemetry(1)  # answers the ping that is before the ack
         await device.telemetry(2)
         assert console.gateway.member("kitchen").rtt is not None
+        shown = (await console.client.get("/api/devices/kitchen")).json()
+        assert shown["round_trips"] == [round(shown["round_trip"], 6)]
         away = await console.client.post("/api/devices/attic/ping", headers=GUARD)
         problem(away, 404, "offline")
+
+
+class TimedPort(ManyPort):
+    def round_trips(self) -> Sequence[float]:
+        return array("f", [number / 1000 for number in range(MOST_ROUND_TRIPS + 4)])
+
+
+async def test_round_trips_are_told_as_far_back_as_is_asked(tmp_path: Path) -> None:
+    async with running_console(tmp_path) as console:
+        member = Member("kitchen", "pico", "s-1", "192.0.2.1", 0.0, TimedPort())
+        console.gateway.hub.join(member)
+
+        async def told(path: str) -> Any:
+            return (await console.client.get(f"/api/devices{path}")).json()
+
+        assert (await told(""))["devices"][0]["round_trips"] == []
+        (listed,) = (await told("?round_trips=3"))["devices"]
+        assert listed["round_trips"] == [0.061, 0.062, 0.063]
+        assert len((await told("/kitchen"))["round_trips"]) == MOST_ROUND_TRIPS
+        problem(await console.client.get("/api/devices?round_trips=61"), 422, "unfit")
+        console.gateway.hub.leave(member)

@@ -82,3 +82,7 @@ async def test_refusals_are_grouped_with_their_fix(tmp_path: Path) -> None:
         report = (await console.client.get("/api/refusals", params=query)).json()
         assert [group["code"] for group in report["groups"]] == ["not_found"]
         assert report["groups_left_out"] == 1
+        (group,) = (await console.client.get("/api/refusals?lang=fa&limit=1")).json()["groups"]
+        assert "`Authorization: Bearer <token>`" in group["fix"]
+        assert group["message"] == "هیچ توکنی فرستاده نشد."
+        problem(await console.client.get("/api/refusals?lang=xx"), 422, "unfit")

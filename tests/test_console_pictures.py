@@ -3,9 +3,11 @@ from __future__ import annotations
 import gc
 from pathlib import Path
 
+import pytest
 from console_harness import JPEG, OTHER_JPEG, RunningConsole, running_console, send_picture, until
 from test_console_gate import problem
 
+from wsdev.console import pictures
 from wsdev.console.cameras import BOUNDARY
 from wsdev.console.serving import _Protocol
 
@@ -114,3 +116,21 @@ async def test_head_of_a_stream_is_answered_and_ends(tmp_path: Path) -> None:
         answer = await console.client.head("/api/devices/hall/stream.mjpeg")
         assert answer.status_code == 200
         assert not console.plane.cameras._viewers
+
+
+async def test_picture_that_no_other_follows_is_sent_again_for_browsers_to_show_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pictures, "LOOK_INTERVAL", 0.05)
+    async with (
+        running_console(tmp_path) as console,
+        console.gateway.device("esp32cam", name="hall") as device,
+    ):
+        await send_picture(console, device, JPEG)
+        raw = await console.ask("GET", "/api/devices/hall/stream.mjpeg")
+        await raw.until(JPEG)
+        await raw.until(JPEG)
+        await send_picture(console, device, OTHER_JPEG)
+        between = await raw.until(OTHER_JPEG)
+        assert JPEG not in between  # once was enough
+        await raw.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -45,6 +46,9 @@ class Port:
 
     def traffic(self) -> Traffic:
         raise AssertionError("the hub counts nothing")
+
+    def round_trips(self) -> Sequence[float]:
+        raise AssertionError("the hub measures nothing")
 
 
 def member(name: str) -> Member:

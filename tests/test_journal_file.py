@@ -120,10 +120,11 @@ def test_session_is_told_from_start_to_end(file: JournalFile, tmp_path: Path) ->
         start = start_of("pico-1", via="10.0.0.1", user_agent="curl", token="t-123456")
         file.start_sessions([(1, NOW, start)])
         file.rename_session(1, "kitchen")
+        file.note_version(1, "1.4.2")
         file.end_session(1, 9, NOW + 5, an_end("\0\N{SNOWMAN}"), 4)
     assert rows(tmp_path, "SELECT * FROM sessions") == [
         (1, NOW, "c0ffee000001", "kitchen", "pico", "192.0.2.7", "10.0.0.1", "curl", "t-123456",
-         9, NOW + 5, 1000, "\0\N{SNOWMAN}", "peer", 1.5, 1, 2, 3, 4, 0.25, 4)
+         9, NOW + 5, 1000, "\0\N{SNOWMAN}", "peer", 1.5, 1, 2, 3, 4, 0.25, 4, "1.4.2")
     ]  # fmt: skip
 
 

@@ -76,6 +76,7 @@ def test_all_else_is_taken_in_silence(opened: tuple[Journal, Loop]) -> None:
     journal, loop = opened
     key = journal.start_session(start_of())
     journal.rename_session(key, "porch")
+    journal.note_version(key, "1.4.2")
     journal.refuse(a_refusal())
     journal.end_session(key, an_end())
     done: list[bool] = []

@@ -174,6 +174,17 @@ def test_file_of_version_1_keeps_what_it_has_and_takes_commands(path: Path) -> N
     open_for_reading(path).close()
 
 
+def test_session_of_version_2_has_no_firmware_version(path: Path) -> None:
+    make(path, MIGRATIONS[:2])
+    edit(
+        path,
+        "INSERT INTO sessions (sequence, started, session, device, device_class, address)"
+        " VALUES (1, 0, 's-1', 'kitchen', 'pico', '192.0.2.1')",
+    )
+    assert make(path) is None
+    assert ask(path, "SELECT device, version FROM sessions") == [("kitchen", None)]
+
+
 def test_newer_journal_is_refused_untouched(path: Path) -> None:
     make(path, (*MIGRATIONS, NEXT))
     add_refusal(path)

@@ -54,6 +54,9 @@ class Notebook:
     def rename_session(self, session: SessionKey, device: str) -> None:
         self.told.append(("rename", device))
 
+    def note_version(self, session: SessionKey, version: str | None) -> None:
+        self.told.append(("version", version))
+
     def end_session(self, session: SessionKey, end: SessionEnd) -> None:
         self.told.append(("end", end))
 

@@ -146,6 +146,10 @@ class Connection:
         """What went over the connection so far."""
         return self._recording().traffic()
 
+    def round_trips(self) -> Sequence[float]:
+        """Seconds of the device's latest pongs, the oldest first."""
+        return self._recording().round_trips()
+
     def ask_for_proof(self) -> None:
         """Ping the device now, and listen even if its budget is spent: it would seem silent."""
         self.link.release(Hold.RATE)
@@ -260,7 +264,10 @@ class Connection:
         wanted = clean_name(without_tokens(hello.device)) or pinned or self.member.name
         self._log(_INFO, "hello", wants=hello.device, version=hello.version)
         self._session.grant_ping_interval(hello.ping_interval)
-        self.member.version = None if hello.version is None else storable(str(hello.version), 64)
+        version = None if hello.version is None else storable(str(hello.version), 64)
+        if version != self.member.version:
+            self.member.version = version
+            self._recording().said_version(version)
         if not may_use_name(wanted, pinned, self._gateway.tokens.is_claimed(wanted)):
             self.link.close(
                 CloseCode.NOT_ALLOWED,

@@ -26,7 +26,7 @@ _NAMES: Final = """
 _COLUMNS: Final = (
     "s.session, s.device, s.device_class, s.address, s.user_agent, s.token, s.started, s.ended,"
     " s.code, s.reason, s.closed_by, s.seconds, s.messages_in, s.bytes_in, s.messages_out,"
-    " s.bytes_out, s.median_rtt"
+    " s.bytes_out, s.median_rtt, s.version"
 )
 
 _LATEST: Final = f"""
@@ -41,6 +41,7 @@ class RecordedLink(NamedTuple):
     Attributes:
         started, ended: Unix milliseconds.
         seconds: How long it lasted.
+        version: Of the device's firmware, as it said.
     """
 
     session: str
@@ -50,16 +51,17 @@ class RecordedLink(NamedTuple):
     user_agent: str | None
     token: str | None
     started: int
-    ended: int | None
-    code: int | None
-    reason: str | None
-    closed_by: str | None
-    seconds: float | None
-    messages_in: int | None
-    bytes_in: int | None
-    messages_out: int | None
-    bytes_out: int | None
-    median_rtt: float | None
+    ended: int | None = None
+    code: int | None = None
+    reason: str | None = None
+    closed_by: str | None = None
+    seconds: float | None = None
+    messages_in: int | None = None
+    bytes_in: int | None = None
+    messages_out: int | None = None
+    bytes_out: int | None = None
+    median_rtt: float | None = None
+    version: str | None = None
 
 
 def links_of(reader: JournalReader, device: str, most: int) -> list[RecordedLink]:

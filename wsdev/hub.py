@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import enum
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple, Protocol
 
@@ -50,6 +50,9 @@ class DevicePort(Protocol):
 
     def traffic(self) -> Traffic:
         """What went over the connection so far."""
+
+    def round_trips(self) -> Sequence[float]:
+        """Seconds of the device's latest pongs, the oldest first."""
 
 
 class Outcome(enum.StrEnum):

@@ -179,6 +179,10 @@ class FileJournal:
         """A device has another name."""
         self._add(lambda group: group.rename_session(session, device))
 
+    def note_version(self, session: SessionKey, version: str | None) -> None:
+        """A device said the version of its firmware."""
+        self._add(lambda group: group.note_version(session, version))
+
     def end_session(self, session: SessionKey, end: SessionEnd) -> None:
         """A device is gone."""
         when = self._now()

@@ -197,6 +197,10 @@ class JournalFile:
         """The device of a session has another name."""
         self._db.execute("UPDATE sessions SET device = ? WHERE sequence = ?", (device, session))
 
+    def note_version(self, session: int, version: str | None) -> None:
+        """The device of a session said the version of its firmware."""
+        self._db.execute("UPDATE sessions SET version = ? WHERE sequence = ?", (version, session))
+
     def end_session(
         self, session: int, sequence: int, when: int, end: SessionEnd, last_message: int | None
     ) -> None:

@@ -200,6 +200,10 @@ class Group:
         session.window = None
         self._calls.append((JournalFile.rename_session, (session.sequence, device)))
 
+    def note_version(self, session: SessionKey, version: str | None) -> None:
+        """A device said the version of its firmware."""
+        self._calls.append((JournalFile.note_version, (session.sequence, version)))
+
     def end_session(self, session: SessionKey, when: int, end: SessionEnd) -> None:
         """A device is gone."""
         self._open.discard(session)

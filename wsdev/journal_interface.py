@@ -75,6 +75,9 @@ class Journal(CommandJournal, Protocol):
     def rename_session(self, session: SessionKey, device: str) -> None:
         """A device has another name."""
 
+    def note_version(self, session: SessionKey, version: str | None) -> None:
+        """A device said the version of its firmware, or that it has none to tell any more."""
+
     def end_session(self, session: SessionKey, end: SessionEnd) -> None:
         """A device is gone."""
 

@@ -128,7 +128,10 @@ CREATE INDEX commands_by_id ON commands (id, sequence);
 CREATE INDEX commands_open ON commands (sequence) WHERE is_open;
 """
 
-MIGRATIONS: Final[tuple[str, ...]] = (_VERSION_1, _VERSION_2)
+# Of the device's firmware, as its hello said.
+_VERSION_3: Final = "ALTER TABLE sessions ADD COLUMN version TEXT"
+
+MIGRATIONS: Final[tuple[str, ...]] = (_VERSION_1, _VERSION_2, _VERSION_3)
 """Number ``n`` makes version ``n + 1`` of the file out of version ``n``; 0 is an empty one."""
 
 CHECKED_WHOLE: Final = 64 * 1024 * 1024

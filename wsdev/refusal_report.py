@@ -7,28 +7,34 @@ from typing import Any
 from wsdev.journal_entries import iso
 from wsdev.layers import LAYER_OF, guide_to
 from wsdev.refusal_groups import Group, RefusalGroups, Tally
+from wsdev.translation import ENGLISH, Translation
 
 
 def report(
-    groups: RefusalGroups, shown: list[Group], fixes: list[str | None], known: int
+    groups: RefusalGroups,
+    shown: list[Group],
+    fixes: list[str | None],
+    known: int,
+    words: Translation = ENGLISH,
 ) -> dict[str, Any]:
     """The groups that are shown, and how much is not.
 
     Args:
         fixes: For each of those shown.
         known: How many groups there are.
+        words: In another language.
     """
     return {
         "count": groups.count,
-        "groups": [_fields(group, fix) for group, fix in zip(shown, fixes, strict=True)],
+        "groups": [_fields(group, fix, words) for group, fix in zip(shown, fixes, strict=True)],
         "groups_left_out": known - len(shown),
         "count_left_out": hidden_count(groups, shown),
         "count_forgotten": groups.forgotten,
     }
 
 
-def _fields(group: Group, fix: str | None) -> dict[str, Any]:
-    meaning = group.meaning
+def _fields(group: Group, fix: str | None, words: Translation) -> dict[str, Any]:
+    meaning = words.explain(group.code)
     return {
         "address": group.address,
         "code": group.code,

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from wsdev.refusal_groups import Group
+from wsdev.translation import ENGLISH, Translation
 
 _BROWSER: Final = re.compile(r"Mozilla/")
 _SCANNED: Final = re.compile(
@@ -31,12 +32,14 @@ class Rule:
     """A fix for some groups; of those that fit, the first counts.
 
     Attributes:
+        name: By which translations are found.
         agent: Is found in the commonest user agent; for a pattern of the empty text there is none.
         path: Is found in the commonest path.
         when: Says whether it fits.
         fix: A sentence; holds ``{class}``, ``{path}``, ``{via}``, ``{tail}``, ``{seconds}``.
     """
 
+    name: str
     codes: frozenset[str]
     fix: str
     agent: re.Pattern[str] | None = None
@@ -58,14 +61,16 @@ def _found(pattern: re.Pattern[str], text: str | None) -> bool:
 
 
 def _rule(
+    name: str,
     codes: str,
     fix: str,
+    *,
     agent: str | None = None,
     path: re.Pattern[str] | None = None,
     when: Callable[[Group], bool] | None = None,
 ) -> Rule:
     pattern = None if agent is None else re.compile(agent, re.IGNORECASE)
-    return Rule(frozenset(codes.split()), fix, pattern, path, when)
+    return Rule(name, frozenset(codes.split()), fix, pattern, path, when)
 
 
 def _has_via(group: Group) -> bool:
@@ -95,108 +100,137 @@ _NO_HEADER = "The firmware sends no Authorization header: "
 # The user agents are those that the libraries have in their own sources.
 RULES: Final[tuple[Rule, ...]] = (
     _rule(
+        "header_arduino_websockets",
         "token_missing",
         _NO_HEADER + 'call webSocket.setExtraHeaders("Authorization: Bearer <token>") before'
         " begin(), or connect to /ws/{class}?token=<token>.",
         agent="arduino-WebSocket-Client",
     ),
     _rule(
+        "header_tiny_websockets",
         "token_missing",
         _NO_HEADER + 'call client.addHeader("Authorization", "Bearer <token>") before connect(),'
         " or connect to /ws/{class}?token=<token>.",
         agent="TinyWebsockets",
     ),
     _rule(
+        "header_esp_idf",
         "token_missing",
         _NO_HEADER + 'set .headers = "Authorization: Bearer <token>\\r\\n" in'
         " esp_websocket_client_config_t, or connect to /ws/{class}?token=<token>.",
         agent="ESP32 Websocket Client",
     ),
     _rule(
+        "header_browser",
         "token_missing",
         "A browser cannot send the header: connect to /ws/{class}?token=<token>.",
         agent="Mozilla/",
     ),
     _rule(
+        "header_arduino_http",
         "token_missing",
         "This library cannot send the header: connect to /ws/{class}?token=<token>.",
         agent="^Arduino/",
     ),
     _rule(
+        "header_missing",
         "token_missing",
         _NO_HEADER + "send 'Authorization: Bearer <token>', or if its library cannot, connect to"
         " /ws/{class}?token=<token>.",
     ),
     _rule(
+        "bearer_missing",
         "token_malformed",
         "'Bearer ' is missing before the token …{tail}: send 'Authorization: Bearer <token>'.",
         when=_has_tail,
     ),
     _rule(
+        "token_of_another_gateway",
         "token_unknown",
         "The token …{tail} is another gateway's, or of a state folder that is gone: give the device"
         " one of wsdev tokens list, or make one with wsdev tokens create --device {class}.",
         when=_has_tail,
     ),
     _rule(
+        "token_of_before",
         "token_retired",
         "The device still has the token …{tail}: give it the new one, or make one with"
         " wsdev tokens create --device {class}.",
         when=_has_tail,
     ),
     _rule(
+        "token_of_another_class",
         "wrong_class",
         "The token …{tail} is for another class: connect at the path that it names"
         " (wsd_<class>_…), or make one with wsdev tokens create --device {class}.",
         when=_has_tail,
     ),
-    _rule("upgrade_required", "A browser looked at it: nothing to mend.", agent="Mozilla/"),
     _rule(
+        "browser_looked",
+        "upgrade_required",
+        "A browser looked at it: nothing to mend.",
+        agent="Mozilla/",
+    ),
+    _rule(
+        "proxy_without_upgrade",
         "upgrade_required http_1_0",
         "The proxy {via} does not pass the upgrade on. In nginx: proxy_http_version 1.1;"
         ' proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection "upgrade";',
         when=_has_via,
     ),
     _rule(
+        "tls_or_not",
         "tls_on_plain_port",
         "Use ws:// instead of wss://, or give the gateway a certificate: wsdev serve --tls-cert.",
     ),
-    _rule("not_found", "It looks for other programs' holes: nothing to mend.", path=_SCANNED),
     _rule(
+        "scanner",
+        "not_found",
+        "It looks for other programs' holes: nothing to mend.",
+        path=_SCANNED,
+    ),
+    _rule(
+        "path_without_class",
         "not_found",
         "The path needs the device's class: connect to /ws/<class>, not to {path}.",
         path=_OTHER_SOCKET_PATH,
     ),
     _rule(
+        "class_missing",
         "unknown_class",
         "Correct the path's class, or start wsdev serve with --device-class {class}.",
         path=re.compile(r"^/ws/[a-z0-9]+(?:\?.*)?$"),
     ),
     _rule(
+        "silent_caller",
         "head_timeout",
         "It connects and does not ask: look whether it speaks another protocol at this port, or"
         " hangs before its handshake; then at the Wi-Fi.",
         when=_is_many,
     ),
     _rule(
+        "ended_by_a_timer",
         "cut",
         "Each lasted about {seconds} s, so a timer ends them: look at the timeouts of a proxy, a"
         " router or the firmware's watchdog.",
         when=_ends_alike,
     ),
     _rule(
+        "ends_at_once",
         "cut",
         "Each ended within a second: the firmware crashes or hangs up once it is let in; look at"
         " its own log.",
         when=_never_came_to_speak,
     ),
     _rule(
+        "loop_too_seldom",
         "no_sign_of_life",
         "Call the library's loop() or poll() often, also while the firmware works: that is what"
         " answers pings. Then look at Wi-Fi and power.",
         agent="TinyWebsockets|arduino-WebSocket-Client|^Arduino/",
     ),
     _rule(
+        "reboots",
         "replaced",
         "It comes back before its old link was seen to end, {count} times: look whether it reboots"
         " (power, watchdog) or loses the Wi-Fi.",
@@ -207,20 +241,30 @@ RULES: Final[tuple[Rule, ...]] = (
 _WRONG_TOKENS: Final = ("token_retired", "token_unknown", "token_mistyped")
 
 
-def fix_for(group: Group, codes: Set[str] = frozenset()) -> str | None:
+OTHER_CODES: Final = (
+    "other_codes",
+    "See {codes} of this address; once mended, wait a minute.",
+)
+"""Name and text of what is told of too many attempts, where it is known what they were."""
+
+
+def fix_for(
+    group: Group, codes: Set[str] = frozenset(), words: Translation = ENGLISH
+) -> str | None:
     """What to do about a group: a sentence or more; None for a code of a later version.
 
     Args:
         codes: All that happened to its address.
+        words: In another language.
     """
     for rule in RULES:
         if rule.fits(group):
-            return rule.fix.format(**_values(group))
-    meaning = group.meaning
+            return words.fix(rule.name, rule.fix).format(**_values(group))
+    meaning = words.explain(group.code)
     if group.code == "too_many_attempts":
         before = [code.replace("_", " ") for code in _WRONG_TOKENS if code in codes]
         if before:
-            return f"See {' and '.join(before)} of this address; once mended, wait a minute."
+            return words.fix(*OTHER_CODES).format(codes=" and ".join(before))
     return None if meaning is None else meaning.hint
 
 

@@ -36,7 +36,8 @@ UNRECORDED_ROWS: Final = 256
 UNRECORDED_BYTES: Final = 2 * 1024 * 1024
 
 REMEMBERED_RTTS: Final = 64
-"""Round trips of which a session's median is taken: the latest, some 20 minutes of silence."""
+"""Round trips of a session that are remembered, for its median and for the console: the latest,
+some 20 minutes of silence. At most 0.4 KB of a connection."""
 
 _KINDS: Final[dict[type, int]] = {
     kind: FROM_DEVICE[str(kind.__struct_config__.tag)]
@@ -116,6 +117,14 @@ class SessionRecord:
     def renamed(self, name: str) -> None:
         """The device has another name."""
         self._journal.rename_session(self._key, name)
+
+    def said_version(self, version: str | None) -> None:
+        """The device said the version of its firmware."""
+        self._journal.note_version(self._key, version)
+
+    def round_trips(self) -> Sequence[float]:
+        """Seconds of the latest pongs, the oldest first."""
+        return self._rtts or ()
 
     def took_pong(self, rtt: float) -> None:
         """The device answered a ping after ``rtt`` seconds."""

@@ -18,8 +18,6 @@ from gateway_process import GatewayProcess, running_gateway
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 from websockets.sync.client import ClientConnection, connect
 
-from wsdev.tokens import TokenBook
-
 PATIENCE = 20_000
 """Milliseconds after which the page has failed to show something; never a time to wait."""
 
@@ -72,12 +70,6 @@ def running_console(state: Path, *options: str, port: int = 0) -> Iterator[Conso
         yield Console(gateway, console_url(gateway))
 
 
-def operator_token(state: Path) -> str:
-    """A new operator token."""
-    with TokenBook.open(state, create=False) as book:
-        return book.create_operator(name="alice")[1]
-
-
 @contextlib.contextmanager
 def device(gateway: GatewayProcess, *options: str) -> Iterator[subprocess.Popen[bytes]]:
     """``wsdev connect`` with these options for as long as the block runs."""
@@ -120,6 +112,24 @@ def page_of(
     **more: Any,
 ) -> Iterator[Page]:
     """A page of its own session, which must not complain of anything in the browser's console."""
+    with watched_page(browser, width=width, height=height, **more) as (page, complaints):
+        page.goto(url + path)
+        yield page
+        assert not complaints, complaints
+
+
+class WatchedPage(NamedTuple):
+    """A page, and of what it complained in the browser's console."""
+
+    page: Page
+    complaints: list[str]
+
+
+@contextlib.contextmanager
+def watched_page(
+    browser: Browser, *, width: int = 1280, height: int = 800, **more: Any
+) -> Iterator[WatchedPage]:
+    """An empty page of its own session."""
     more.setdefault("locale", "en-GB")
     context = browser.new_context(viewport={"width": width, "height": height}, **more)
     context.set_default_timeout(PATIENCE)
@@ -129,11 +139,9 @@ def page_of(
     page.on("dialog", lambda dialog: complaints.append(dialog.message))
     page.on("console", lambda said: _complain(complaints, said.type, said.text))
     try:
-        page.goto(url + path)
-        yield page
+        yield WatchedPage(page, complaints)
     finally:
         context.close()
-    assert not complaints, complaints
 
 
 _EXPECTED = re.compile(r"Failed to load resource|ERR_")

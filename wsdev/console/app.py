@@ -56,7 +56,7 @@ class Application:
     def __init__(self, plane: Plane) -> None:
         self._plane = plane
         self.operations: tuple[Operation, ...] = (
-            *devices.operations(),
+            *devices.OPERATIONS,
             *pictures.OPERATIONS,
             *commands.OPERATIONS,
             *events.OPERATIONS,

@@ -42,7 +42,7 @@ class Picture:
     def part(self) -> bytes:
         """As a part of multipart/x-mixed-replace, made once for all viewers.
 
-        The boundary of the next part is its end: with it a browser shows the picture at once.
+        The boundary of the next part is its end.
         """
         if self._part is None:
             head = f"Content-Type: image/jpeg\r\nContent-Length: {len(self.data)}\r\n\r\n"

@@ -76,23 +76,7 @@ class Patience(Query, frozen=True, kw_only=True):
 
 
 def _shown(record: CommandRecord) -> Command:
-    return Command(
-        id=record.id,
-        device=record.device,
-        state=record.state,
-        is_over=record.is_over,
-        type=record.type,
-        command=record.command,
-        by=record.by,
-        timeout=record.timeout,
-        asked=record.asked,
-        sent=record.sent,
-        ended=record.ended,
-        queue_until=record.queue_until,
-        session=record.session,
-        reason=record.reason,
-        detail=record.detail,
-    )
+    return msgspec.convert(record, Command, from_attributes=True)
 
 
 async def send_command(call: Call) -> Response:

@@ -15,7 +15,7 @@ from wsdev.console.inputs import Body, Query
 from wsdev.console.operations import Call, Operation, json_answer, no_content
 from wsdev.console.plane import Plane
 from wsdev.console.problems import NotServed
-from wsdev.device_history import RecordedLink, last_links, links_of
+from wsdev.device_history import RecordedLink, links_of
 from wsdev.hub import Member
 from wsdev.journal_reader import JournalReader
 
@@ -27,8 +27,8 @@ MOST_LINKS: Final = 20
 TURN: Final = 100
 """Devices that are described in one go: under a millisecond."""
 
-KNOWN_FOR: Final = 2.0
-"""Seconds for which the list of those away is good: pages ask for it every second."""
+MOST_ROUND_TRIPS: Final = 60
+"""Of a device's link, if they are asked for: a line of them on a page."""
 
 
 class DeviceTraffic(msgspec.Struct, frozen=True):
@@ -46,6 +46,7 @@ class Link(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         started, ended: Unix seconds.
         cause: How it ended, in one word.
+        version: Of the device's firmware, as it said.
     """
 
     session: str
@@ -60,6 +61,7 @@ class Link(msgspec.Struct, frozen=True, kw_only=True):
     traffic: DeviceTraffic | None
     median_round_trip: float | None
     user_agent: str | None
+    version: str | None
 
 
 class Device(msgspec.Struct, frozen=True, kw_only=True, rename={"device_class": "class"}):
@@ -69,6 +71,8 @@ class Device(msgspec.Struct, frozen=True, kw_only=True, rename={"device_class": 
         last_proof: When the last byte came from it. Of one that is away, when its link ended.
         proof_age: Seconds since then.
         round_trip: Seconds, of its last pong.
+        round_trips: Of its latest pongs in this link, the oldest first; as many as were asked for.
+        version: Of its firmware, as it said; of one that is away, in its last link.
         token_kind: ``class``, ``device``, or ``none`` for one trusted as local.
     """
 
@@ -80,6 +84,7 @@ class Device(msgspec.Struct, frozen=True, kw_only=True, rename={"device_class": 
     last_proof: float | None
     proof_age: float | None
     round_trip: float | None
+    round_trips: list[float]
     session: str | None
     version: str | None
     token_kind: Literal["class", "device", "none"]
@@ -88,7 +93,7 @@ class Device(msgspec.Struct, frozen=True, kw_only=True, rename={"device_class": 
 
 
 class DeviceDetails(Device, frozen=True, kw_only=True):
-    """A device and its latest links, the newest first."""
+    """A device, its round trips, and its latest links, the newest first."""
 
     links: list[Link]
 
@@ -102,10 +107,11 @@ class DeviceList(msgspec.Struct, frozen=True):
 
 
 class DeviceChoice(Query, frozen=True, kw_only=True, rename={"device_class": "class"}):
-    """Which devices."""
+    """Which devices, and how many of each one's latest round trips."""
 
     device_class: str | None = None
     state: Literal["online", "offline"] | None = None
+    round_trips: Annotated[int, msgspec.Meta(ge=0, le=MOST_ROUND_TRIPS)] = 0
 
 
 class Goodbye(Body, frozen=True, kw_only=True):
@@ -121,27 +127,6 @@ class Disconnected(msgspec.Struct, frozen=True):
     session: str
 
 
-class Absent:
-    """The devices that the journal knows, read anew after a while."""
-
-    def __init__(self) -> None:
-        self._links: list[RecordedLink] = []
-        self._read_at: float | None = None
-
-    async def links(self, plane: Plane) -> list[RecordedLink]:
-        """The last link of each."""
-        now = plane.gateway.clock()
-        if self._read_at is None or now - self._read_at > KNOWN_FOR:
-            self._links = await plane.aside(lambda: _read_last(plane))
-            self._read_at = now
-        return self._links
-
-
-def _read_last(plane: Plane) -> list[RecordedLink]:
-    with JournalReader(plane.gateway.folder) as reader:
-        return last_links(reader)
-
-
 def _token_kind(plane: Plane, token: str | None) -> Any:
     if token is None:
         return "none"
@@ -149,8 +134,8 @@ def _token_kind(plane: Plane, token: str | None) -> Any:
     return "class" if record is None or record.name is None else "device"
 
 
-def online(plane: Plane, member: Member) -> dict[str, Any]:
-    """The fields of a device that is connected."""
+def online(plane: Plane, member: Member, round_trips: int) -> dict[str, Any]:
+    """The fields of a device that is connected, with so many of its latest round trips."""
     gateway = plane.gateway
     age = max(0.0, gateway.clock() - member.port.last_proof())
     return {
@@ -162,12 +147,20 @@ def online(plane: Plane, member: Member) -> dict[str, Any]:
         "last_proof": gateway.wall_clock() - age,
         "proof_age": age,
         "round_trip": member.rtt,
+        "round_trips": _latest(member, round_trips),
         "session": member.session_id,
         "version": member.version,
         "token_kind": _token_kind(plane, member.token),
         "traffic": DeviceTraffic(*member.port.traffic()),
         "camera": plane.cameras.state(member),
     }
+
+
+def _latest(member: Member, most: int) -> list[float]:
+    if not most:
+        return []
+    # They are kept with seven digits: more would be made up.
+    return [round(trip, 6) for trip in member.port.round_trips()[-most:]]
 
 
 def offline(plane: Plane, link: RecordedLink) -> dict[str, Any]:
@@ -182,8 +175,9 @@ def offline(plane: Plane, link: RecordedLink) -> dict[str, Any]:
         "last_proof": seen,
         "proof_age": max(0.0, plane.gateway.wall_clock() - seen),
         "round_trip": None,
+        "round_trips": [],
         "session": None,
-        "version": None,
+        "version": link.version,
         "token_kind": _token_kind(plane, link.token),
         "traffic": None,
         "camera": None,
@@ -211,6 +205,7 @@ def _link(link: RecordedLink) -> Link:
         traffic=traffic,
         median_round_trip=link.median_rtt,
         user_agent=link.user_agent,
+        version=link.version,
     )
 
 
@@ -235,16 +230,16 @@ async def _in_turns(things: Sequence[_Thing]) -> AsyncIterator[_Thing]:
             await asyncio.sleep(0)
 
 
-async def list_devices(call: Call, absent: Absent) -> Response:
+async def list_devices(call: Call) -> Response:
     """All devices that there are or were."""
     plane, choice = call.plane, call.query
-    links = [] if choice.state == "online" else await absent.links(plane)
+    links = [] if choice.state == "online" else await plane.away.links(plane.aside)
     hub, wanted = plane.gateway.hub, choice.device_class
     members = [] if choice.state == "offline" else list(hub)
     found: dict[str, Device] = {}
     async for member in _in_turns(members):
         if wanted in (None, member.device_class) and hub.get(member.name) is member:
-            found[member.name] = Device(**online(plane, member))
+            found[member.name] = Device(**online(plane, member, choice.round_trips))
     async for link in _in_turns(links):
         if wanted in (None, link.device_class) and hub.get(link.device) is None:
             found[link.device] = Device(**offline(plane, link))
@@ -264,9 +259,9 @@ async def show_device(call: Call) -> Response:
     links = await plane.aside(read)
     member = plane.gateway.hub.get(name)
     if member is not None:
-        fields = online(plane, member)
-    elif links:
-        fields = offline(plane, links[0])
+        fields = online(plane, member, MOST_ROUND_TRIPS)
+    elif last := plane.away.latest(name, links[0] if links else None):
+        fields = offline(plane, last)
     else:
         raise NotServed(404, "unknown_device", "no device of this name is known")
     return json_answer(DeviceDetails(**fields, links=[_link(link) for link in links]))
@@ -285,46 +280,39 @@ async def disconnect(call: Call) -> Response:
     return json_answer(Disconnected(member.name, member.session_id))
 
 
-def operations() -> tuple[Operation, ...]:
-    """The operations, with what they remember together."""
-    absent = Absent()
-
-    async def list_all(call: Call) -> Response:
-        return await list_devices(call, absent)
-
-    return (
-        Operation(
-            method="GET",
-            path="/api/devices",
-            handler=list_all,
-            summary="All devices, those that are away too.",
-            query=DeviceChoice,
-            answer=DeviceList,
-        ),
-        Operation(
-            method="GET",
-            path="/api/devices/{name}",
-            handler=show_device,
-            summary="One device, with its latest links.",
-            answer=DeviceDetails,
-            problems={404: "no device of this name is known"},
-        ),
-        Operation(
-            method="POST",
-            path="/api/devices/{name}/ping",
-            handler=ping,
-            summary="Ping a device now; one that talks is else not pinged.",
-            media=None,
-            status=204,
-            problems={404: "it is not connected"},
-        ),
-        Operation(
-            method="POST",
-            path="/api/devices/{name}/disconnect",
-            handler=disconnect,
-            summary="Close a device's link; most devices come back at once.",
-            body=Goodbye,
-            answer=Disconnected,
-            problems={404: "it is not connected"},
-        ),
-    )
+OPERATIONS: Final = (
+    Operation(
+        method="GET",
+        path="/api/devices",
+        handler=list_devices,
+        summary="All devices, those that are away too.",
+        query=DeviceChoice,
+        answer=DeviceList,
+    ),
+    Operation(
+        method="GET",
+        path="/api/devices/{name}",
+        handler=show_device,
+        summary="One device, with its round trips and its latest links.",
+        answer=DeviceDetails,
+        problems={404: "no device of this name is known"},
+    ),
+    Operation(
+        method="POST",
+        path="/api/devices/{name}/ping",
+        handler=ping,
+        summary="Ping a device now; one that talks is else not pinged.",
+        media=None,
+        status=204,
+        problems={404: "it is not connected"},
+    ),
+    Operation(
+        method="POST",
+        path="/api/devices/{name}/disconnect",
+        handler=disconnect,
+        summary="Close a device's link; most devices come back at once.",
+        body=Goodbye,
+        answer=Disconnected,
+        problems={404: "it is not connected"},
+    ),
+)

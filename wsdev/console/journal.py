@@ -24,6 +24,7 @@ from wsdev.journal_reader import JournalReader
 from wsdev.refusal_groups import RefusalGroups
 from wsdev.refusal_report import report
 from wsdev.remedies import fix_for
+from wsdev.translation import Language, translation
 
 MOST_ENTRIES: Final = 1000
 MOST_BYTES: Final = 4 * 1024 * 1024
@@ -207,7 +208,7 @@ async def show_journal(call: Call) -> Response:
 
 
 class RefusalQuery(Query, frozen=True, kw_only=True, rename={"device_class": "class"}):
-    """Which refusals and broken links."""
+    """Which refusals and broken links, and in which language they are explained."""
 
     device: tuple[str, ...] = ()
     device_class: tuple[ClassName, ...] = ()
@@ -215,6 +216,7 @@ class RefusalQuery(Query, frozen=True, kw_only=True, rename={"device_class": "cl
     since: Moment | None = None
     until: Moment | None = None
     sort: Literal["count", "last"] = "count"
+    lang: Language = "en"
     limit: Annotated[int, msgspec.Meta(ge=1, le=MOST_GROUPS)] = 50
 
 
@@ -258,8 +260,10 @@ async def show_refusals(call: Call) -> Response:
                     break
         ranked = groups.by_last() if query.sort == "last" else groups.by_count()
         shown, codes = ranked[: query.limit], groups.codes()
-        fixes = [fix_for(group, codes[group.address]) for group in shown]
-        return RefusalReport(**report(groups, shown, fixes, len(ranked)), complete=complete)
+        words = translation(query.lang)
+        fixes = [fix_for(group, codes[group.address], words) for group in shown]
+        told = report(groups, shown, fixes, len(ranked), words)
+        return RefusalReport(**told, complete=complete)
 
     return json_answer(await call.plane.aside(read))
 

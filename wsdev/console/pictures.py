@@ -38,6 +38,7 @@ async def stream(call: Call) -> Response:
 async def _pictures(call: Call, name: str) -> AsyncGenerator[bytes, None]:
     plane = call.plane
     shown: Picture | None = None
+    is_begun = False
     plane.cameras.viewing(name, 1)
     try:
         yield f"--{BOUNDARY}\r\n".encode()
@@ -46,8 +47,12 @@ async def _pictures(call: Call, name: str) -> AsyncGenerator[bytes, None]:
                 return
             picture = await plane.cameras.next(name, shown, LOOK_INTERVAL)
             if picture is not None and picture is not shown:
-                shown = picture
+                shown, is_begun = picture, True
                 yield picture.part
+            elif shown is not None and is_begun:
+                # Chromium shows a picture once the next one begins, which may take long.
+                is_begun = False
+                yield shown.part
     finally:
         plane.cameras.viewing(name, -1)
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from wsdev.command_desk import CommandDesk
+from wsdev.console.away import Away
 from wsdev.console.cameras import Cameras
 from wsdev.console.feed import Feed
 from wsdev.console.gate import Gate
@@ -57,6 +58,7 @@ class Plane:
     gate: Gate
     feed: Feed
     cameras: Cameras
+    away: Away
     closing: asyncio.Event = field(default_factory=asyncio.Event)
     threads: ThreadPoolExecutor = field(
         default_factory=lambda: ThreadPoolExecutor(READERS, "console")
@@ -70,6 +72,7 @@ class Plane:
         """Let all that lasts end."""
         self.closing.set()
         self.cameras.close()
+        self.away.close()
         self.feed.end()
 
     async def close(self) -> None:

@@ -21,6 +21,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
 from wsdev.console import problems
 from wsdev.console.app import Application
+from wsdev.console.away import Away
 from wsdev.console.cameras import Cameras
 from wsdev.console.feed import Feed
 from wsdev.console.gate import Gate
@@ -228,7 +229,8 @@ async def serving(
         tls=tls is not None,
     )
     feed, cameras = Feed(parts.folder, parts.hub), Cameras(parts.hub, parts.clock)
-    plane = Plane(parts, gate, feed, cameras)
+    away = Away(parts.hub, parts.folder, parts.clock, parts.wall_clock)
+    plane = Plane(parts, gate, feed, cameras, away)
     server = _Server(_config(Application(plane), tls))
     with _quiet_uvicorn():
         task = asyncio.create_task(server.serve(list(sockets)))

@@ -79,8 +79,8 @@ function drawNavigation(current) {
     a.ariaCurrent = name === current ? "page" : null;
     a.replaceChildren(t(name || "devices"));
     if (name !== "door" || !atDoor) return;
-    a.append(h("span", { class: "badge" },
-      number(atDoor), h("span", { class: "vh" }, t("new_ones"))));
+    a.append(h("span.badge",
+      number(atDoor), h("span.vh", t("new_ones"))));
   });
 }
 

@@ -29,13 +29,13 @@ class Tile {
     this.due = 0;
     this.loading = false;
     this.image = h("img", { alt: "", width: "640", height: "480", decoding: "async" });
-    this.note = h("span", { class: "note" });
-    this.facts = h("span", { class: "facts" });
+    this.note = h("span.note");
+    this.facts = h("span.facts");
     this.element = h(
-      "li", { class: "tile" },
+      "li.tile",
       h("a", { href: `#/devices/${encodeURIComponent(name)}` },
-        h("span", { class: "frame" }, this.image, this.note),
-        h("span", { class: "caption" }, h("bdi", {}, printable(name, 64)), this.facts)),
+        h("span.frame", this.image, this.note),
+        h("span.caption", h("bdi", printable(name, 64)), this.facts)),
     );
     this.image.alt = t("picture_of", { name: printable(name, 64) });
     this.image.addEventListener("load", () => this.ended(true));
@@ -73,8 +73,8 @@ class Tile {
 /** Tiles of all cameras in `main`; returns how to end them. */
 export function showCameras(main) {
   const tiles = new Map();
-  const list = h("ul", { class: "tiles", "aria-label": t("cameras") });
-  const empty = h("p", { class: "empty" }, t("no_cameras"));
+  const list = h("ul.tiles", { "aria-label": t("cameras") });
+  const empty = h("p.empty", t("no_cameras"));
   const watcher = new IntersectionObserver((entries) => {
     for (const entry of entries) {
       const tile = tiles.get(entry.target.dataset.name);
@@ -117,7 +117,7 @@ export function showCameras(main) {
       loading += 1;
     }
   }, 50);
-  main.append(h("div", { class: "title" }, h("h1", {}, t("cameras"))), list, empty);
+  main.append(h("div.title", h("h1", t("cameras"))), list, empty);
   update();
   const end = on("devices", update);
   return () => { end(); clearInterval(turn); watcher.disconnect(); };
@@ -125,7 +125,7 @@ export function showCameras(main) {
 
 /** One camera as a stream, for as long as it is looked at; returns the element and its end. */
 export function makeStream(name) {
-  const image = h("img", { class: "stream", width: "640", height: "480",
+  const image = h("img.stream", { width: "640", height: "480",
     alt: t("picture_of", { name: printable(name, 64) }) });
   let showing = false;
   let timer = 0;

@@ -2,7 +2,9 @@
 
 import { ask, devicePath } from "./api.js";
 import { h, setAttribute, setText } from "./dom.js";
-import { duration, joined, milliseconds, moment, number, printable } from "./format.js";
+import {
+  duration, joined, milliseconds, moment, number, printable, problemText,
+} from "./format.js";
 import { isCamera } from "./cameras.js";
 import { on } from "./store.js";
 import { t } from "./texts.js";
@@ -18,61 +20,53 @@ function slider(name, label, least, most, value) {
   const output = h("output", { for: id }, number(value));
   const input = h("input", { type: "range", id, name, min: least, max: most, value,
     oninput: () => setText(output, number(input.value)) });
-  return h("div", { class: "slider" }, h("label", { for: id }, label), input, output);
+  return h("div.slider", h("label", { for: id }, label), input, output);
 }
 
-function servoForm(send) {
-  const form = h(
-    "form", { class: "card", "aria-label": t("servos") },
-    h("h3", {}, t("servos")),
-    slider("servo1", t("servo", { n: "1" }), 0, 180, 90),
-    slider("servo2", t("servo", { n: "2" }), 0, 180, 90),
-    h("div", { class: "actions" }, h("button", {}, t("move"))),
-  );
+function card(title, button, submitted, ...fields) {
+  const form = h("form.card", { "aria-label": title }, h("h3", title), ...fields,
+    h("div.actions", h("button", button)));
   form.addEventListener("submit", (event) => {
     event.preventDefault();
-    const { servo1, servo2 } = form.elements;
-    send({
-      type: "servo",
-      command: { servo1: Number(servo1.value), servo2: Number(servo2.value) },
-      source: "console",
-    });
+    submitted(form.elements);
   });
   return form;
 }
 
-function captureForm(send) {
-  const form = h(
-    "form", { class: "card", "aria-label": t("capture") },
-    h("h3", {}, t("capture")),
-    slider("quality", t("quality"), 4, 63, 10),
-    slider("intensity", t("flash_intensity"), 0, 255, 128),
-    h("label", { class: "check" }, h("input", { type: "checkbox", name: "flash" }), t("flash")),
-    h("div", { class: "actions" }, h("button", {}, t("take_picture"))),
+function servoForm(send) {
+  return card(
+    t("servos"), t("move"),
+    ({ servo1, servo2 }) => send({
+      type: "servo",
+      command: { servo1: Number(servo1.value), servo2: Number(servo2.value) },
+      source: "console",
+    }),
+    slider("servo1", t("servo", { n: number(1) }), 0, 180, 90),
+    slider("servo2", t("servo", { n: number(2) }), 0, 180, 90),
   );
-  form.addEventListener("submit", (event) => {
-    event.preventDefault();
-    const { quality, intensity, flash } = form.elements;
-    send({
+}
+
+function captureForm(send) {
+  return card(
+    t("capture"), t("take_picture"),
+    ({ quality, intensity, flash }) => send({
       action: "capture_photo",
       quality: Number(quality.value),
       flash: flash.checked,
       ...(flash.checked ? { intensity: Number(intensity.value) } : {}),
-    });
-  });
-  return form;
+    }),
+    slider("quality", t("quality"), 4, 63, 10),
+    slider("intensity", t("flash_intensity"), 0, 255, 128),
+    h("label.check", h("input", { type: "checkbox", name: "flash" }), t("flash")),
+  );
 }
 
 function jsonForm(send) {
-  const error = h("p", { class: "error", id: "json-error", role: "alert" });
+  const error = h("p.error", { id: "json-error", role: "alert" });
   const area = h("textarea", { name: "json", rows: "3", spellcheck: "false", dir: "ltr",
     autocapitalize: "off", "aria-label": t("json"), "aria-describedby": "json-error" });
   area.value = '{"name": "blink", "args": {"times": 3}}';
-  const form = h("form", { class: "card", "aria-label": t("any_command") },
-    h("h3", {}, t("any_command")), area, error,
-    h("div", { class: "actions" }, h("button", {}, t("send"))));
-  form.addEventListener("submit", (event) => {
-    event.preventDefault();
+  const submitted = () => {
     let command = null;
     try {
       command = JSON.parse(area.value);
@@ -85,17 +79,15 @@ function jsonForm(send) {
     if (!isObject) return area.focus();
     setText(error, "");
     return send(command);
-  });
-  return form;
+  };
+  return card(t("any_command"), t("send"), submitted, area, error);
 }
 
 function waitingChoice() {
-  const option = (value, text) => h("option", { value }, text);
-  const select = h("select", { id: "queue" }, option("", t("queue_no")),
-    option("600", t("queue_for", { time: duration(600) })),
-    option("3600", t("queue_for", { time: duration(3600) })),
-    option("86400", t("queue_for", { time: duration(86400) })));
-  return [h("label", { class: "queue", for: "queue" }, t("if_away"), select), select];
+  const select = h("select", h("option", { value: "" }, t("queue_no")),
+    [600, 3600, 86400].map((value) =>
+      h("option", { value }, t("queue_for", { time: duration(value) }))));
+  return [h("label.queue", t("if_away"), select), select];
 }
 
 const STEPS = ["queued", "sent", "over"];
@@ -107,16 +99,16 @@ class Outcome {
     this.started = performance.now();
     this.record = { state: "queued", asked: Date.now() / 1000 };
     this.problem = null;
-    this.steps = STEPS.map(() => h("li", {}));
-    this.detail = h("p", { class: "detail" });
-    this.cancel = h("button", { class: "quiet small", hidden: true,
+    this.steps = STEPS.map(() => h("li"));
+    this.detail = h("p.detail");
+    this.cancel = h("button.quiet.small", { hidden: true,
       onclick: () => this.withdraw() }, t("withdraw"));
     this.element = h(
-      "li", { class: "outcome" },
-      h("div", { class: "what" },
-        h("time", {}, moment(new Date())),
+      "li.outcome",
+      h("div.what",
+        h("time", moment(Date.now() / 1000)),
         h("code", { dir: "ltr" }, printable(JSON.stringify(command), 160)), this.cancel),
-      h("ol", { class: "steps" }, ...this.steps), this.detail,
+      h("ol.steps", ...this.steps), this.detail,
     );
     this.show();
   }
@@ -171,8 +163,9 @@ class Outcome {
     setText(this.steps[1], t("cmd_sent"));
     setText(this.steps[2], last ? t(`cmd_${last}`) : "…");
     this.steps[0].className = "done";
+    this.steps[0].hidden = this.steps[1].hidden = refused;
     this.steps[1].className = wasSent && !refused ? "done" : "";
-    this.steps[2].className = last ? `last ${last}` : "";
+    this.steps[2].className = last && "last";
     this.cancel.hidden = state !== "queued" || refused || !this.record.id;
     setText(this.detail, this.words());
   }
@@ -180,11 +173,10 @@ class Outcome {
   words() {
     if (this.problem) return problemWords(this.problem);
     const { record } = this;
-    const parts = [];
-    if (record.sent && record.ended) parts.push(milliseconds(record.ended - record.sent));
-    const { detail } = record;
-    parts.push(record.reason, typeof detail === "string" ? detail : detail && JSON.stringify(detail));
-    return joined(parts, " · ");
+    const { sent: from, ended: to, reason, detail } = record;
+    const said = joined(
+      [reason, typeof detail === "string" ? detail : detail && JSON.stringify(detail)], " · ");
+    return [from && to && milliseconds(to - from), said].filter(Boolean).join(" · ");
   }
 }
 
@@ -192,18 +184,17 @@ function problemWords(problem) {
   if (problem.code === "offline") {
     const { offline_since: since, last_seen: seen } = problem.body;
     return since === null || seen === null ? t("offline_now") : t("offline_since", {
-      time: moment(new Date(since * 1000)), age: duration(Date.now() / 1000 - seen),
+      time: moment(since), age: duration(Date.now() / 1000 - seen),
     });
   }
-  if (!problem.status) return t("unreachable");
-  return joined([problem.message, problem.hint]);
+  return problemText(problem);
 }
 
 /** The forms and outcomes for a device; returns the element and its end. */
 export function makeCommands(name, device) {
   if (!sent.has(name)) sent.set(name, []);
   const outcomes = sent.get(name);
-  const list = h("ol", { class: "outcomes", "aria-label": t("outcomes"), "aria-live": "polite" },
+  const list = h("ol.outcomes", { "aria-label": t("outcomes"), "aria-live": "polite" },
     ...outcomes.map((outcome) => outcome.element));
   const [queue, queueSelect] = waitingChoice();
   const send = (command) => {
@@ -213,7 +204,7 @@ export function makeCommands(name, device) {
     for (const old of outcomes.splice(MOST_SHOWN)) old.element.remove();
     outcome.send(command, queueSelect.value);
   };
-  const forms = h("div", { class: "forms" });
+  const forms = h("div.forms");
   if (device.class === "pico") forms.append(servoForm(send));
   if (isCamera(device)) forms.append(captureForm(send));
   forms.append(jsonForm(send));
@@ -222,8 +213,8 @@ export function makeCommands(name, device) {
     const found = outcomes.find((outcome) => outcome.record.id === event.id);
     if (found && found.wake) found.wake();
   });
-  const element = h("section", { class: "commands", "aria-labelledby": "commands-title" },
-    h("div", { class: "title" }, h("h2", { id: "commands-title" }, t("commands")), queue),
+  const element = h("section", { "aria-label": t("commands") },
+    h("div.title", h("h2", t("commands")), queue),
     forms, list);
   return { element, end };
 }

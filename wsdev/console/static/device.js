@@ -4,8 +4,10 @@ import { ask, devicePath } from "./api.js";
 import { isCamera, makeStream } from "./cameras.js";
 import { makeCommands } from "./commands.js";
 import { stateText, stateWord } from "./devices.js";
-import { confirmed, h, setAttribute, setText } from "./dom.js";
-import { bytes, duration, joined, milliseconds, moment, number, printable } from "./format.js";
+import { confirmed, h, section, setAttribute, setText, table } from "./dom.js";
+import {
+  bytes, duration, joined, milliseconds, moment, number, orDash, printable,
+} from "./format.js";
 import { makeMessages } from "./messages.js";
 import { drawSpark, makeSpark } from "./spark.js";
 import { counts, devices, keepOne, on, proofAge, refreshSoon } from "./store.js";
@@ -15,33 +17,32 @@ const PING_EVERY = 2000;
 const FACTS = ["proof", "trip", "since", "address", "traffic", "version", "token", "session"];
 
 function traffic(told) {
-  return told ? t("traffic", {
+  return t("traffic", {
     in: number(told.messages_in), bytes_in: bytes(told.bytes_in),
     out: number(told.messages_out), bytes_out: bytes(told.bytes_out),
-  }) : "–";
+  });
 }
 
 function factTexts(device) {
-  const age = proofAge(device);
   return {
-    proof: age === null ? "–" : t("ago", { age: duration(age) }),
-    trip: device.round_trip === null ? "–" : milliseconds(device.round_trip),
-    since: device.connected_since === null ? "–" : moment(new Date(device.connected_since * 1000)),
+    proof: orDash(proofAge(device), (age) => t("ago", { age: duration(age) })),
+    trip: orDash(device.round_trip, milliseconds),
+    since: orDash(device.connected_since, moment),
     address: printable(device.address, 64),
-    traffic: traffic(device.traffic),
-    version: printable(device.version ?? "–", 64),
+    traffic: orDash(device.traffic, traffic),
+    version: orDash(device.version, printable),
     token: t(`token_${device.token_kind}`),
-    session: printable(device.session ?? "–", 64),
+    session: orDash(device.session, printable),
   };
 }
 
 function makeFacts() {
   const values = {};
-  const spark = makeSpark("large");
-  const list = h("dl", { class: "facts" }, FACTS.map((name) => {
-    values[name] = h("dd", {}, h("bdi", {}));
+  const spark = makeSpark();
+  const list = h("dl.facts", FACTS.map((name) => {
+    values[name] = h("dd", h("bdi"));
     if (name === "trip") values[name].append(spark);
-    return h("div", {}, h("dt", {}, t(`col_${name}`)), values[name]);
+    return h("div", h("dt", t(`col_${name}`)), values[name]);
   }));
   const update = (device) => {
     const texts = factTexts(device);
@@ -55,31 +56,26 @@ function linkRow(link) {
   const end = link.ended === null ? t("goes_on")
     : joined([link.cause || link.close_code, link.reason], " · ");
   const cells = [
-    moment(new Date(link.started * 1000)),
-    link.seconds === null ? "–" : duration(link.seconds),
+    moment(link.started),
+    orDash(link.seconds, duration),
     printable(link.address, 64),
-    link.traffic ? number(link.traffic.messages_in) : "–",
-    link.median_round_trip === null ? "–" : milliseconds(link.median_round_trip),
+    orDash(link.traffic, (told) => number(told.messages_in)),
+    orDash(link.median_round_trip, milliseconds),
     end,
   ];
-  return h("tr", {}, cells.map((cell) => h("td", {}, h("bdi", {}, cell))));
+  return h("tr", cells.map((cell) => h("td", h("bdi", cell))));
 }
 
 function makeLinks() {
-  const body = h("tbody", {});
   const columns = ["started", "lasted", "address", "traffic", "trip", "end"];
-  const element = h("section", { "aria-labelledby": "links-title" },
-    h("h2", { id: "links-title" }, t("links")),
-    h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": t("links") },
-      h("table", {}, h("thead", {}, h("tr", {},
-        columns.map((name) => h("th", { scope: "col" }, t(`col_${name}`))))), body)));
-  return [element, (links) => body.replaceChildren(...links.map(linkRow))];
+  const [element, body] = table(t("links"), columns.map((name) => t(`col_${name}`)));
+  return [section(t("links"), element), (links) => body.replaceChildren(...links.map(linkRow))];
 }
 
 function disconnectButton(name) {
-  return h("button", { class: "quiet", onclick: async () => {
+  return h("button.quiet", { onclick: async () => {
     const sure = await confirmed(t("disconnect_ask", { name: printable(name, 64) }),
-      t("disconnect_why"), t("disconnect"), t("cancel"));
+      t("disconnect_why"), t("disconnect"));
     if (!sure) return;
     await ask(devicePath(name, "/disconnect"), { method: "POST", body: {} }).catch(() => {});
   } }, t("disconnect"));
@@ -88,12 +84,12 @@ function disconnectButton(name) {
 /** The page of one device; returns how to end it. */
 export function showDevice(main, name) {
   const ends = [];
-  const chip = h("span", { class: "chip" });
+  const chip = h("span.chip");
   const disconnect = disconnectButton(name);
   const [facts, updateFacts] = makeFacts();
   const [links, updateLinks] = makeLinks();
-  const content = h("div", { class: "device" });
-  const empty = h("p", { class: "empty" }, t("asking"));
+  const content = h("div.device");
+  const empty = h("p.empty", t("asking"));
   let session;
   let filled = false;
   let ended = false;
@@ -107,7 +103,7 @@ export function showDevice(main, name) {
     if (isCamera(device)) {
       const stream = makeStream(name);
       ends.push(stream.end);
-      content.append(h("div", { class: "two" }, stream.element, facts));
+      content.append(h("div.two", stream.element, facts));
     } else {
       content.append(facts);
     }
@@ -139,9 +135,9 @@ export function showDevice(main, name) {
     } catch { /* the list says whether there is such a device */ }
   };
   main.append(
-    h("nav", { class: "back", "aria-label": t("up") }, h("a", { href: "#/" }, t("back"))),
-    h("div", { class: "title" }, h("h1", {}, h("bdi", {}, printable(name, 80))), chip,
-      h("span", { class: "grow" }), disconnect),
+    h("nav.back", { "aria-label": t("up") }, h("a", { href: "#/" }, t("back"))),
+    h("div.title", h("h1", h("bdi", printable(name, 80))), chip,
+      h("span.grow"), disconnect),
     empty, content,
   );
   update();

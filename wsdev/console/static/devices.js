@@ -1,7 +1,7 @@
 // All devices: who is there, since when, and how well the link works.
 
 import { h, setAttribute, setText } from "./dom.js";
-import { duration, milliseconds, number, printable } from "./format.js";
+import { duration, milliseconds, number, orDash, printable } from "./format.js";
 import { drawSpark, makeSpark } from "./spark.js";
 import { counts, devices, on, proofAge } from "./store.js";
 import { t } from "./texts.js";
@@ -29,16 +29,16 @@ export function stateText(word) {
 }
 
 function makeRow() {
-  const cell = (name) => h("span", { role: "cell", class: `c-${name}` });
-  const row = h("div", { role: "row", class: "row" });
+  const cell = (name) => h(`span.c-${name}`, { role: "cell" });
+  const row = h("div.row", { role: "row" });
   const name = cell("name");
   name.append(
-    h("span", { class: "dot" }),
-    h("a", {}, h("bdi", {})),
-    h("span", { class: "vh" }),
+    h("span.dot"),
+    h("a", { dir: "auto" }),
+    h("span.vh"),
   );
   const trip = cell("trip");
-  trip.append(h("span", { class: "value" }), makeSpark());
+  trip.append(h("span.value"), makeSpark());
   row.append(
     name, cell("class"), cell("proof"), trip, cell("address"), cell("traffic"), cell("version"),
   );
@@ -51,7 +51,7 @@ function fillRow(row, device) {
   setAttribute(row, "data-state", word);
   const link = name.children[1];
   setAttribute(link, "href", `#/devices/${encodeURIComponent(device.name)}`);
-  setText(link.firstChild, printable(device.name, 80));
+  setText(link, printable(device.name, 80));
   setText(name.children[2], `, ${stateText(word)}`);
   setText(kind, printable(device.class, 24));
   const age = proofAge(device);
@@ -61,7 +61,7 @@ function fillRow(row, device) {
   setText(trip.firstChild, known ? milliseconds(device.round_trip) : "–");
   drawSpark(trip.children[1], known ? device.trips : []);
   setText(address, printable(device.address, 46));
-  setText(traffic, device.traffic ? number(device.traffic.messages_in) : "–");
+  setText(traffic, orDash(device.traffic, (told) => number(told.messages_in)));
   setText(version, printable(device.version ?? "", 40));
 }
 
@@ -77,13 +77,13 @@ function filters(changed) {
   const option = (name, value, text) =>
     h("option", { value, selected: choice[name] === value }, text);
   const select = (name, label, options) => h(
-    "label", {}, h("span", { class: "vh" }, label),
+    "label", h("span.vh", label),
     h("select", { onchange: (event) => { choice[name] = event.target.value; changed(); } },
       ...options),
   );
   return h(
-    "div", { class: "filters", role: "search", "aria-label": t("filter_devices") },
-    h("label", { class: "grow" }, h("span", { class: "vh" }, t("search")),
+    "div.filters", { role: "search", "aria-label": t("filter_devices") },
+    h("label.grow", h("span.vh", t("search")),
       h("input", { type: "search", placeholder: t("search"), value: choice.text,
         oninput: (event) => { choice.text = event.target.value; changed(); } })),
     select("state", t("col_state"), [option("state", "", t("all")),
@@ -95,19 +95,19 @@ function filters(changed) {
 
 function heading() {
   const names = ["name", "class", "proof", "trip", "address", "traffic", "version"];
-  return h("div", { role: "rowgroup", class: "head" }, h(
-    "div", { role: "row", class: "row", "aria-rowindex": "1" },
-    names.map((name) => h("span", { role: "columnheader", class: `c-${name}` }, t(name === "class" ? "token_class" : `col_${name}`))),
+  return h("div.head", { role: "rowgroup" }, h(
+    "div.row", { role: "row", "aria-rowindex": "1" },
+    names.map((name) => h(`span.c-${name}`, { role: "columnheader" }, t(`col_${name}`))),
   ));
 }
 
 /** The page of all devices; returns how to end it. */
 export function showDevices(main) {
-  const body = h("div", { role: "rowgroup", class: "body" });
-  const table = h("div", { role: "table", class: "devices", "aria-label": t("devices") },
+  const body = h("div.body", { role: "rowgroup" });
+  const table = h("div.devices", { role: "table", "aria-label": t("devices") },
     heading(), body);
-  const empty = h("p", { class: "empty", hidden: true });
-  const summary = h("p", { class: "summary" });
+  const empty = h("p.empty", { hidden: true });
+  const summary = h("p.summary");
   const list = new VirtualList(body, { make: makeRow, fill: fillRow, key: (item) => item.name });
   const update = () => {
     const items = chosen();
@@ -120,7 +120,7 @@ export function showDevices(main) {
       ? t("summary", { online: number(counts.online), offline: number(counts.offline) }) : "");
   };
   main.append(
-    h("div", { class: "title" }, h("h1", {}, t("devices")), summary),
+    h("div.title", h("h1", t("devices")), summary),
     filters(update), table, empty,
   );
   update();

@@ -1,6 +1,6 @@
 // Numbers, times and peers' texts in the words of the page's language.
 
-import { language, locale } from "./texts.js";
+import { language, locale, t } from "./texts.js";
 
 // As wsdev/sanitize.py: what steers a terminal, reorders a line or leaves no ink.
 const UNSAFE = /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}\u034f\u115f\u1160\u17b4\u17b5\u3164\uffa0]/gu;
@@ -19,6 +19,16 @@ export function printable(value, limit = 300) {
 /** Peers' texts in one line; those that are empty are left out. */
 export function joined(texts, between = " – ") {
   return texts.filter(Boolean).map((text) => printable(text)).join(between);
+}
+
+/** Why something was not served. */
+export function problemText(problem) {
+  return problem.status ? joined([problem.message, problem.hint]) : t("unreachable");
+}
+
+/** A value in words, or a dash if there is none. */
+export function orDash(value, words) {
+  return value === null ? "–" : words(value);
 }
 
 const made = new Map();
@@ -68,8 +78,9 @@ export function bytes(value) {
   return unit(value / 1e9, "gigabyte", 1);
 }
 
-/** A moment: the time of day, with the date if it is not today. */
-export function moment(date) {
+/** A moment, in Unix seconds or ISO 8601: the time of day, with the date if it is not today. */
+export function moment(when) {
+  const date = new Date(typeof when === "number" ? when * 1000 : when);
   const today = new Date().toDateString() === date.toDateString();
   const time = { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" };
   const day = { month: "short", day: "numeric" };

@@ -2,22 +2,22 @@
 
 import { ask } from "./api.js";
 import { h, setText } from "./dom.js";
-import { joined } from "./format.js";
+import { problemText } from "./format.js";
 import { t } from "./texts.js";
 
 /** Show the form in `main`; `entered` is called once the token was good. */
 export function showLogin(main, entered) {
-  const error = h("p", { class: "error", role: "alert", id: "login-error" });
+  const error = h("p.error", { role: "alert", id: "login-error" });
   const input = h("input", { type: "password", name: "token", required: true, dir: "ltr",
     autocomplete: "current-password", spellcheck: "false", id: "token",
     "aria-describedby": "login-error" });
-  const button = h("button", {}, t("log_in"));
-  const form = h("form", { class: "card login" },
-    h("h1", {}, t("log_in")),
-    h("p", {}, t("login_why")),
-    h("p", {}, h("code", { dir: "ltr" }, "wsdev tokens create --operator")),
+  const button = h("button", t("log_in"));
+  const form = h("form.card.login",
+    h("h1", t("log_in")),
+    h("p", t("login_why")),
+    h("p", h("code", { dir: "ltr" }, "wsdev tokens create --operator")),
     h("label", { for: "token" }, t("operator_token")), input, error,
-    h("div", { class: "actions" }, button));
+    h("div.actions", button));
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
     setText(error, "");
@@ -28,9 +28,7 @@ export function showLogin(main, entered) {
       entered();
     } catch (problem) {
       button.disabled = false;
-      setText(error, problem.status ? t(`login_${problem.code}`, {},
-        joined([problem.message, problem.hint]))
-        : t("unreachable"));
+      setText(error, t(`login_${problem.code}`, {}, problemText(problem)));
       input.select();
     }
   });

@@ -1,7 +1,7 @@
 // What a device said and was told, the newest first, growing as it comes.
 
 import { ask } from "./api.js";
-import { h } from "./dom.js";
+import { h, section } from "./dom.js";
 import { bytes, duration, joined, moment, printable } from "./format.js";
 import { t } from "./texts.js";
 
@@ -34,23 +34,23 @@ function makeLine(entry) {
   const text = words(entry);
   const [sign, meaning] = arrow(entry);
   const body = text.length > SHORT
-    ? h("details", {}, h("summary", {}, h("code", {}, `${text.slice(0, SHORT)}…`)),
-      h("code", { class: "whole" }, text))
-    : h("code", {}, text);
+    ? h("details", h("summary", h("code", `${text.slice(0, SHORT)}…`)),
+      h("code.whole", text))
+    : h("code", text);
   return h(
     "li", { "data-kind": entry.kind, "data-event": printable(entry.event, 24) },
-    h("time", { datetime: entry.time }, moment(new Date(entry.time))),
-    h("span", { class: "way", "aria-hidden": "true" }, sign),
-    h("span", { class: "vh" }, meaning),
-    h("span", { class: "event" }, h("bdi", {}, printable(entry.event, 40))),
-    h("div", { class: "body", dir: "auto" }, body),
+    h("time", { datetime: entry.time }, moment(entry.time)),
+    h("span.way", { "aria-hidden": "true" }, sign),
+    h("span.vh", meaning),
+    h("span.event", h("bdi", printable(entry.event, 40))),
+    h("div.text", { dir: "auto" }, body),
   );
 }
 
 /** The messages of a device; returns the element and its end. */
 export function makeMessages(name) {
-  const list = h("ol", { class: "messages", tabindex: "0", "aria-label": t("messages") });
-  const empty = h("p", { class: "empty" }, t("asking"));
+  const list = h("ol.messages", { tabindex: "0", "aria-label": t("messages") });
+  const empty = h("p.empty", t("asking"));
   const query = `device=${encodeURIComponent(name)}`;
   let source = null;
   let timer = 0;
@@ -105,8 +105,7 @@ export function makeMessages(name) {
   };
   begin();
   return {
-    element: h("section", { "aria-labelledby": "messages-title" },
-      h("h2", { id: "messages-title" }, t("messages")), empty, list),
+    element: section(t("messages"), empty, list),
     end() {
       ended = true;
       clearTimeout(timer);

@@ -5,13 +5,13 @@ import { h, setAttribute } from "./dom.js";
 const WIDTH = 72;
 const HEIGHT = 20;
 
-export function makeSpark(extra = "") {
+export function makeSpark() {
   return h(
-    "svg",
-    { class: `spark ${extra}`, viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: "none",
+    "svg.spark",
+    { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: "none",
       "aria-hidden": "true" },
-    h("path", { class: "area" }),
-    h("path", { class: "line" }),
+    h("path.area"),
+    h("path.line"),
   );
 }
 

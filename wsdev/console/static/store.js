@@ -2,10 +2,9 @@
 
 import { ask } from "./api.js";
 
-const MOST_TRIPS = 40;
+const MOST_TRIPS = 60;
 const SOONEST = 1500;
 const RELAXED = 10000;
-const FORGOTTEN_AFTER = 6000;
 
 /** Devices by name; `at` is when they were told of (performance.now), `trips` their round trips. */
 export const devices = new Map();
@@ -32,9 +31,10 @@ export function proofAge(device) {
 
 function keep(given, at) {
   const before = devices.get(given.name);
-  const trips = before ? before.trips : [];
+  const told = given.round_trips;
+  const trips = told.length || !before ? told : before.trips;
   const trip = given.round_trip;
-  if (trip !== null && (!before || before.round_trip !== trip)) {
+  if (!told.length && trip !== null && before?.round_trip !== trip) {
     trips.push(trip);
     if (trips.length > MOST_TRIPS) trips.shift();
   }
@@ -75,16 +75,15 @@ async function refresh() {
   asking = true;
   due = Infinity;
   try {
-    const told = await ask("/api/devices");
+    const told = await ask(`/api/devices${counts.known ? "" : `?round_trips=${MOST_TRIPS}`}`);
     const at = performance.now();
     const names = new Set();
     for (const device of told.devices) {
       names.add(device.name);
       keep(device, at);
     }
-    for (const [name, device] of devices) {
-      // One that has just left for the first time may come into the list of those away a bit later.
-      if (!names.has(name) && at - device.at > FORGOTTEN_AFTER) devices.delete(name);
+    for (const name of devices.keys()) {
+      if (!names.has(name)) devices.delete(name);
     }
     count();
     emit("devices");

@@ -35,9 +35,9 @@ export class Strip {
 
   /** Write it anew, in the page's language. */
   draw(state) {
-    const list = h("dl", { class: "figures" }, FIGURES.map((name) => {
-      this.values[name] = h("dd", {}, "–");
-      return h("div", { "data-figure": name }, h("dt", {}, t(`figure_${name}`)),
+    const list = h("dl.figures", FIGURES.map((name) => {
+      this.values[name] = h("dd", "–");
+      return h("div", { "data-figure": name }, h("dt", t(`figure_${name}`)),
         this.values[name]);
     }));
     byId("figures").replaceChildren(list);

@@ -43,11 +43,11 @@ export const TEXTS = {
   theme_light: ["light", "روشن"],
   theme_dark: ["dark", "تیره"],
   log_out: ["Log out", "خروج"],
-  health: ["Health of the gateway", "وضعیت دروازه"],
-  asking: ["Asking the gateway…", "در حال پرسیدن از دروازه…"],
+  health: ["Health of the gateway", "وضعیت گیت‌وی"],
+  asking: ["Asking the gateway…", "در حال پرسیدن از گیت‌وی…"],
   cancel: ["Cancel", "انصراف"],
   ago: ["{age} ago", "{age} پیش"],
-  unreachable: ["The gateway cannot be reached.", "دروازه در دسترس نیست."],
+  unreachable: ["The gateway cannot be reached.", "گیت‌وی در دسترس نیست."],
 
   // The connection to the gateway
   live_starting: ["Connecting", "در حال اتصال"],
@@ -55,7 +55,7 @@ export const TEXTS = {
   live_lost: ["Reconnecting", "اتصال دوباره"],
   lost: [
     "The gateway does not answer. What you see may be old; this page comes back by itself.",
-    "دروازه پاسخ نمی‌دهد. آنچه می‌بینید شاید کهنه باشد؛ این صفحه خودش دوباره وصل می‌شود.",
+    "گیت‌وی پاسخ نمی‌دهد. آنچه می‌بینید شاید کهنه باشد؛ این صفحه خودش دوباره وصل می‌شود.",
   ],
   back_again: ["Connected again.", "دوباره وصل شد."],
   figure_connections: ["Connections", "اتصال‌ها"],
@@ -71,11 +71,11 @@ export const TEXTS = {
   log_in: ["Log in", "ورود"],
   login_why: [
     "The console needs an operator token from here. Make one on the gateway's host:",
-    "کنسول از اینجا توکن اپراتور می‌خواهد. روی میزبان دروازه یکی بسازید:",
+    "کنسول از اینجا توکن اپراتور می‌خواهد. روی میزبان گیت‌وی یکی بسازید:",
   ],
   operator_token: ["Operator token", "توکن اپراتور"],
   login_operator_token_unknown: [
-    "This is no operator token of this gateway.", "این توکن اپراتورِ این دروازه نیست.",
+    "This is no operator token of this gateway.", "این توکن اپراتورِ این گیت‌وی نیست.",
   ],
   login_token_retired: ["This operator token has ended.", "اعتبار این توکن اپراتور تمام شده است."],
   login_too_many_attempts: [
@@ -103,12 +103,13 @@ export const TEXTS = {
     "هنوز دستگاهی وصل نشده است. آنکه راه نیابد پشت در دیده می‌شود.",
   ],
   col_name: ["Name", "نام"],
+  col_class: ["Class", "گروه"],
   col_proof: ["Proof of life", "نشانهٔ زندگی"],
   col_trip: ["Round trip", "رفت‌وبرگشت"],
   col_address: ["Address", "نشانی"],
   col_traffic: ["Messages", "پیام‌ها"],
   col_version: ["Firmware", "میان‌افزار"],
-  gone_for: ["gone for {age}", "{age} است که رفته"],
+  gone_for: ["gone for {age}", "{age} غایب"],
 
   // Cameras
   no_cameras: ["No camera is known yet.", "هنوز دوربینی شناخته نشده است."],
@@ -133,7 +134,7 @@ export const TEXTS = {
     "{in} in ({bytes_in}), {out} out ({bytes_out})",
     "{in} دریافت ({bytes_in})، {out} ارسال ({bytes_out})",
   ],
-  token_class: ["Class", "رده"],
+  token_class: ["Class token", "توکن گروه"],
   token_device: ["This device's own", "ویژهٔ همین دستگاه"],
   token_operator: ["Operator", "اپراتور"],
   token_none: ["None: trusted as local", "بدون توکن: محلی و معتمد"],
@@ -206,12 +207,11 @@ export const TEXTS = {
   window_close: ["Close now", "اکنون ببند"],
   window_is_open: [
     "Open: any device that asks gets its class's token for {time} more.",
-    "باز است: هر دستگاهی که بپرسد تا {time} دیگر توکن رده‌اش را می‌گیرد.",
+    "باز است: هر دستگاهی که بپرسد تا {time} دیگر توکن گروهش را می‌گیرد.",
   ],
   window_is_closed: [
     "Closed: tokens are not handed out to strangers.", "بسته است: به ناشناس توکن داده نمی‌شود.",
   ],
-  token_create: ["New token", "توکن تازه"],
   token_name: ["Only for the device named", "تنها برای دستگاهی به نام"],
   token_any: ["any", "هر دستگاه"],
   create: ["Create", "ساختن"],
@@ -224,13 +224,13 @@ export const TEXTS = {
   token_state_retired: ["ended", "پایان‌یافته"],
   token_state_revoked: ["revoked", "باطل"],
   rotate: ["Rotate", "نو کردن"],
-  rotate_that: ["Rotate the token of {name}", "نو کردن توکن {name}"],
+  that_rotate: ["Rotate the token of {name}", "نو کردن توکن {name}"],
   rotate_why: [
     "A new one is made. The old one lets devices in for {time} more.",
     "توکن تازه‌ای ساخته می‌شود. کهنه تا {time} دیگر کار می‌کند.",
   ],
   revoke: ["Revoke", "باطل کردن"],
-  revoke_that: ["Revoke the token of {name}", "باطل کردن توکن {name}"],
+  that_revoke: ["Revoke the token of {name}", "باطل کردن توکن {name}"],
   revoke_why: [
     "Devices that use it are cut off within 2 seconds and do not come in again.",
     "دستگاه‌های آن تا ۲ ثانیهٔ دیگر قطع می‌شوند و دیگر راه نمی‌یابند.",

@@ -1,8 +1,8 @@
 // The token book: make, rotate, revoke, and the window in which tokens are handed out.
 
 import { ask } from "./api.js";
-import { confirmed, h, setText } from "./dom.js";
-import { countdown, duration, joined, moment, printable } from "./format.js";
+import { asked, confirmed, h, setText, table } from "./dom.js";
+import { countdown, duration, moment, printable, problemText } from "./format.js";
 import { devices, on } from "./store.js";
 import { t } from "./texts.js";
 
@@ -10,8 +10,8 @@ const WINDOW = 600;
 const GRACE = 3600;
 
 /** A new token, this once; it leaves the page with the dialog. */
-function showNew(made) {
-  const text = h("input", { class: "secret", readonly: true, value: made.token, dir: "ltr",
+async function showNew(made) {
+  const text = h("input.secret", { readonly: true, value: made.token, dir: "ltr",
     spellcheck: "false", autocomplete: "off", "aria-label": t("new_token") });
   const said = h("span", { role: "status" });
   const copy = h("button", { type: "button", autofocus: true, onclick: async () => {
@@ -23,18 +23,10 @@ function showNew(made) {
       setText(said, t("copy_yourself"));
     }
   } }, t("copy"));
-  const dialog = h("dialog", { "aria-labelledby": "new-token-title" },
-    h("form", { method: "dialog" },
-      h("h2", { id: "new-token-title" }, t("new_token_for", { name: label(made) })),
-      h("p", {}, t("shown_once")),
-      h("div", { class: "copying" }, text, copy), said,
-      h("div", { class: "actions" }, h("button", { class: "quiet" }, t("done")))));
-  dialog.addEventListener("close", () => {
-    text.value = "";
-    dialog.remove();
-  });
-  document.body.append(dialog);
-  dialog.showModal();
+  await asked(t("new_token_for", { name: label(made) }), h("p", t("shown_once")),
+    h("div.copying", text, copy), said,
+    h("div.actions", h("button.quiet", t("done"))));
+  text.value = "";
 }
 
 function label(token) {
@@ -56,27 +48,24 @@ class Page {
   constructor(main) {
     this.ended = false;
     this.closes = 0;
-    this.error = h("p", { class: "error", role: "alert" });
-    this.body = h("tbody", {});
-    this.window = h("p", { class: "window" });
-    this.open = h("button", { class: "quiet",
-      onclick: () => this.change(() => ask("/api/tokens/window",
-        { method: "POST", body: { seconds: WINDOW } })) }, t("window_open",
-      { time: duration(WINDOW) }));
-    this.close = h("button", { class: "quiet",
-      onclick: () => this.change(() => ask("/api/tokens/window", { method: "DELETE" })) },
-    t("window_close"));
+    this.error = h("p.error", { role: "alert" });
+    const columns = ["for", "kind", "state", "ending", "created", "do"];
+    const [list, body] = table(t("tokens"), columns.map((name) => t(`col_${name}`)));
+    list.classList.add("tokens");
+    this.body = body;
+    this.window = h("p.window");
+    const button = (text, request) => h("button.quiet",
+      { onclick: () => this.change(() => ask("/api/tokens/window", request)) }, text);
+    this.open = button(t("window_open", { time: duration(WINDOW) }),
+      { method: "POST", body: { seconds: WINDOW } });
+    this.close = button(t("window_close"), { method: "DELETE" });
     this.classes = h("datalist", { id: "classes" });
     main.append(
-      h("div", { class: "title" }, h("h1", {}, t("tokens"))),
-      h("section", { class: "card handing", "aria-labelledby": "window-title" },
-        h("h2", { id: "window-title" }, t("window")), this.window,
-        h("div", { class: "actions" }, this.open, this.close)),
-      this.form(), this.error,
-      h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": t("tokens") },
-        h("table", { class: "tokens" }, h("thead", {}, h("tr", {},
-          ["for", "kind", "state", "ending", "created", "do"].map((name) =>
-            h("th", { scope: "col" }, t(`col_${name}`))))), this.body)),
+      h("div.title", h("h1", t("tokens"))),
+      h("section.card.handing", { "aria-label": t("window") },
+        h("h2", t("window")), this.window,
+        h("div.actions", this.open, this.close)),
+      this.form(), this.error, list,
     );
     this.update();
     this.ends = [on("second", () => this.tick()), on("reopened", () => this.update())];
@@ -88,14 +77,14 @@ class Page {
   }
 
   form() {
-    const form = h("form", { class: "card create", "aria-labelledby": "create-title" },
-      h("h2", { id: "create-title" }, t("token_create")), this.classes,
-      h("label", {}, t("token_class"), h("input", { name: "class", required: true, list: "classes",
+    const form = h("form.card.create", { "aria-label": t("new_token") },
+      h("h2", t("new_token")), this.classes,
+      h("label", t("col_class"), h("input", { name: "class", required: true, list: "classes",
         value: "pico", size: "12", autocapitalize: "off", dir: "ltr" })),
-      h("label", {}, t("token_name"), h("input", { name: "name", size: "16", dir: "ltr",
+      h("label", t("token_name"), h("input", { name: "name", size: "16", dir: "ltr",
         maxlength: "64", autocapitalize: "off",
         placeholder: t("token_any") })),
-      h("button", {}, t("create")));
+      h("button", t("create")));
     form.addEventListener("submit", (event) => {
       event.preventDefault();
       const body = { class: form.elements.class.value.trim() };
@@ -113,7 +102,7 @@ class Page {
     try {
       await work();
     } catch (problem) {
-      setText(this.error, joined([problem.message || t("unreachable"), problem.hint]));
+      setText(this.error, problemText(problem));
     }
     await this.update();
   }
@@ -141,28 +130,29 @@ class Page {
     const live = token.state === "active" || token.state === "retiring";
     const path = `/api/tokens/${encodeURIComponent(token.id)}`;
     const name = label(token);
-    const rotate = h("button", { class: "quiet small",
-      "aria-label": t("rotate_that", { name }), onclick: () => this.change(async () => {
-        const sure = await confirmed(t("rotate_that", { name }),
-          t("rotate_why", { time: duration(GRACE) }), t("rotate"), t("cancel"));
-        if (sure) showNew(await ask(`${path}/rotate`, { method: "POST", body: { grace: GRACE } }));
-      }) }, t("rotate"));
-    const revoke = h("button", { class: "danger small",
-      "aria-label": t("revoke_that", { name }), onclick: () => this.change(async () => {
-        const sure = await confirmed(t("revoke_that", { name }), t("revoke_why"), t("revoke"),
-          t("cancel"));
-        if (sure) await ask(path, { method: "DELETE" });
-      }) }, t("revoke"));
+    const button = (kind, does, why, work) => {
+      const whole = t(`that_${does}`, { name });
+      return h(`button.small.${kind}`, { "aria-label": whole,
+        onclick: () => this.change(async () => {
+          if (await confirmed(whole, why, t(does))) await work();
+        }) }, t(does));
+    };
+    const why = t("rotate_why", { time: duration(GRACE) });
+    const rotate = button("quiet", "rotate", why, async () => {
+      showNew(await ask(`${path}/rotate`, { method: "POST", body: { grace: GRACE } }));
+    });
+    const revoke = button("danger", "revoke", t("revoke_why"),
+      () => ask(path, { method: "DELETE" }));
     const cells = [
-      h("bdi", {}, name), kindText(token),
-      h("span", { class: "chip", "data-state": token.state }, stateTextOf(token)),
+      h("bdi", name), kindText(token),
+      h("span.chip", { "data-state": token.state }, stateTextOf(token)),
       h("code", { dir: "ltr" }, `…${printable(token.tail, 8)}`),
-      moment(new Date(token.created * 1000)),
-      h("span", { class: "actions" }, token.state === "active" ? rotate : null,
+      moment(token.created),
+      h("span.actions", token.state === "active" ? rotate : null,
         live ? revoke : null),
     ];
     return h("tr", { "data-token": token.id, "data-live": String(live) },
-      cells.map((cell) => h("td", {}, cell)));
+      cells.map((cell) => h("td", cell)));
   }
 
   tick() {

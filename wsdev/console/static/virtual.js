@@ -22,17 +22,17 @@ export class VirtualList {
     this.free = [];
     this.current = null;
     this.frame = 0;
-    this.draw = this.draw.bind(this);
-    this.soon = () => { this.frame ||= requestAnimationFrame(this.draw); };
+    this.soon = () => { this.frame ||= requestAnimationFrame(() => this.draw(false)); };
     addEventListener("scroll", this.soon, { passive: true });
-    addEventListener("resize", this.soon);
+    this.resized = () => this.draw();
+    addEventListener("resize", this.resized);
     body.addEventListener("keydown", (event) => this.keyed(event));
     body.addEventListener("focusin", (event) => this.focused(event));
   }
 
   end() {
     removeEventListener("scroll", this.soon);
-    removeEventListener("resize", this.soon);
+    removeEventListener("resize", this.resized);
     cancelAnimationFrame(this.frame);
   }
 
@@ -48,7 +48,8 @@ export class VirtualList {
     return parseFloat(getComputedStyle(this.body).getPropertyValue("--row"));
   }
 
-  draw() {
+  /** Show what is in sight; while one scrolls, rows that were there keep what they say. */
+  draw(anew = true) {
     cancelAnimationFrame(this.frame);
     this.frame = 0;
     const height = this.rowHeight();
@@ -67,7 +68,9 @@ export class VirtualList {
       this.rows.delete(name);
       this.free.push(row);
     }
-    for (const [name, i] of seen) this.place(name, i, height);
+    for (const [name, i] of seen) {
+      if (anew || !this.rows.has(name)) this.place(name, i, height);
+    }
   }
 
   /** The row with the focus stays in the page wherever one scrolls. */

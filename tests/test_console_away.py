@@ -1,0 +1,109 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from test_hub import member
+
+from wsdev.console import away
+from wsdev.console.away import KNOWN_FOR, Away
+from wsdev.device_history import RecordedLink
+from wsdev.hub import Hub
+
+WALL = 1_800_000_000.0
+
+
+class Setup:
+    """A hub, and a journal in which is what the test says."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = 1000.0
+        self.hub = Hub(max_command=4096)
+        self.recorded: list[RecordedLink] = []
+        self.away = Away(self.hub, Path(), lambda: self.now, lambda: WALL)
+        monkeypatch.setattr(Away, "_read", lambda _: list(self.recorded))
+
+    async def links(self) -> dict[str, RecordedLink]:
+        """Those that are away."""
+
+        async def aside(read: Callable[[], list[RecordedLink]]) -> list[RecordedLink]:
+            return read()
+
+        return {link.device: link for link in await self.away.links(aside)}
+
+    def come_and_go(self, name: str) -> None:
+        who = member(name)
+        self.hub.join(who)
+        self.hub.leave(who)
+
+
+def link(session: str = "s-kitchen", **more: Any) -> RecordedLink:
+    return RecordedLink(
+        session, "kitchen", "pico", "192.0.2.1", None, None, **{"started": 0, **more}
+    )
+
+
+@pytest.fixture
+def setup(monkeypatch: pytest.MonkeyPatch) -> Setup:
+    return Setup(monkeypatch)
+
+
+async def test_device_that_leaves_for_the_first_time_is_away_at_once(setup: Setup) -> None:
+    assert await setup.links() == {}
+    who = member("kitchen")
+    who.version = "1.2"
+    setup.hub.join(who)
+    setup.hub.leave(who)
+    left = (await setup.links())["kitchen"]
+    assert left == setup.away.latest("kitchen", None)
+    assert (left.session, left.ended, left.version) == ("s-kitchen", WALL * 1000, "1.2")
+
+
+@pytest.mark.parametrize(
+    ("recorded", "known"),
+    [
+        pytest.param(None, False, id="not on disk yet"),
+        pytest.param(link(), False, id="without its end"),
+        pytest.param(link("s-0", started=-1, ended=0), False, id="an earlier link"),
+        pytest.param(link(ended=1), True, id="with its end"),
+        pytest.param(link("s-2", started=1), True, id="a later link"),
+    ],
+)
+async def test_who_left_is_remembered_until_the_journal_has_the_end(
+    setup: Setup, recorded: RecordedLink | None, *, known: bool
+) -> None:
+    assert await setup.links() == {}
+    setup.come_and_go("kitchen")
+    setup.recorded = [] if recorded is None else [recorded]
+    setup.now += KNOWN_FOR + 1
+    found = (await setup.links())["kitchen"]
+    assert (setup.away.latest("kitchen", recorded) == recorded) is known
+    assert (setup.away.latest("kitchen", None) is None) is known
+    assert (found == recorded) is known
+
+
+async def test_device_that_is_there_is_not_away(setup: Setup) -> None:
+    setup.recorded = [link(ended=1)]
+    assert list(await setup.links()) == ["kitchen"]
+    setup.come_and_go("kitchen")
+    back = member("kitchen")
+    setup.hub.join(back)
+    assert setup.away.latest("kitchen", None) is None
+    assert await setup.links() == {}
+    setup.hub.rename(back, "porch")  # the journal still has it under the name of before
+    setup.recorded = [link(back.session_id)]
+    setup.now += KNOWN_FOR + 1
+    assert await setup.links() == {}
+
+
+async def test_what_is_remembered_is_bounded(setup: Setup, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(away, "MOST_DEVICES", 2)
+    for name in ("a", "b", "a", "c"):
+        setup.come_and_go(name)
+    assert sorted(await setup.links()) == ["a", "c"]
+    for _ in range(2):
+        setup.away.close()
+    setup.come_and_go("d")
+    assert await setup.links() == {}

@@ -1,0 +1,108 @@
+"""Which devices are away: those that the journal knows, and those that left a moment ago."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Final
+
+from wsdev.device_history import MOST_DEVICES, RecordedLink, last_links
+from wsdev.hub import Change, Hub, Member
+from wsdev.journal_reader import JournalReader
+
+KNOWN_FOR: Final = 2.0
+"""Seconds for which what was read is good: pages ask every second."""
+
+Aside = Callable[[Callable[[], list[RecordedLink]]], Awaitable[list[RecordedLink]]]
+"""Does in a thread what reads files."""
+
+
+class Away:
+    """The last link of each device that is not connected.
+
+    The journal is read only now and then, and has an end only once it is on disk. So those that
+    leave are remembered until it was read with the end of their link.
+
+    Args:
+        folder: The journal's.
+        clock: Monotonic seconds.
+        wall_clock: Unix seconds.
+    """
+
+    def __init__(
+        self,
+        hub: Hub,
+        folder: Path,
+        clock: Callable[[], float],
+        wall_clock: Callable[[], float],
+    ) -> None:
+        self._hub = hub
+        self._folder = folder
+        self._clock = clock
+        self._wall_clock = wall_clock
+        self._recorded: dict[str, RecordedLink] = {}
+        self._read_at: float | None = None
+        self._left: OrderedDict[str, RecordedLink] = OrderedDict()
+        self._ends = [hub.listen(self._changed)]
+
+    def close(self) -> None:
+        """Remember nothing any more; a second time changes nothing."""
+        for end in self._ends:
+            end()
+        self._ends.clear()
+        self._left.clear()
+
+    def latest(self, name: str, recorded: RecordedLink | None) -> RecordedLink | None:
+        """The last link of a device: as it was just read, or as it is remembered."""
+        left = self._left.get(name)
+        return recorded if left is None or _has_end(recorded, left) else left
+
+    async def links(self, aside: Aside) -> list[RecordedLink]:
+        """The last link of each, in no order."""
+        now = self._clock()
+        if self._read_at is None or now - self._read_at > KNOWN_FOR:
+            self._recorded = {link.device: link for link in await aside(self._read)}
+            self._read_at = now
+            for name in list(self._left):
+                if (link := self._recorded.get(name)) and self.latest(name, link) is link:
+                    del self._left[name]
+        # Until a device says its name, the journal has it under one that is made up.
+        sessions = {member.session_id for member in self._hub}
+        return [
+            link
+            for link in (self._recorded | self._left).values()
+            if link.session not in sessions and self._hub.get(link.device) is None
+        ]
+
+    def _read(self) -> list[RecordedLink]:
+        with JournalReader(self._folder) as reader:
+            return last_links(reader)
+
+    def _changed(self, change: Change, member: Member) -> None:
+        if change is not Change.LEFT:
+            self._left.pop(member.name, None)
+            return
+        self._left[member.name] = RecordedLink(
+            session=member.session_id,
+            device=member.name,
+            device_class=member.device_class,
+            address=member.address,
+            user_agent=None,
+            token=member.token,
+            started=int(member.since * 1000),
+            ended=int(self._wall_clock() * 1000),
+            version=member.version,
+        )
+        self._left.move_to_end(member.name)
+        if len(self._left) > MOST_DEVICES:
+            self._left.popitem(last=False)
+
+
+def _has_end(recorded: RecordedLink | None, left: RecordedLink) -> bool:
+    """Whether the journal knows what is remembered of a link, or knows of a later one."""
+    if recorded is None:
+        return False
+    if recorded.session == left.session:
+        return recorded.ended is not None
+    return recorded.started >= left.started
