@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import timeit
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import count
 from pathlib import Path
@@ -99,6 +99,10 @@ class _Port:
     def last_proof(self) -> float:
         """Long ago."""
         return 0.0
+
+    def round_trips(self) -> Sequence[float]:
+        """There are none."""
+        return ()
 
     def ask_for_proof(self) -> None:
         """Nobody answers."""
