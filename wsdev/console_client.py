@@ -127,15 +127,20 @@ class ConsoleClient:
             return await self._json("GET", _path(name), Device)
 
     async def send(
-        self, name: str, command: dict[str, Any], *, timeout: float, queue_for: float | None = None
+        self,
+        name: str,
+        command: dict[str, Any],
+        *,
+        answer_in: float,
+        queue_for: float | None = None,
     ) -> Answer[SentCommand]:
         """Send a command, and do not wait for the device. It is sent once, and never again.
 
         Args:
-            timeout: Seconds that the device has for its answer.
+            answer_in: Seconds that the device has for its answer.
             queue_for: Seconds that the command may wait for its device; None if it may not.
         """
-        wish: dict[str, Any] = {"command": command, "timeout": timeout}
+        wish: dict[str, Any] = {"command": command, "timeout": answer_in}
         if queue_for is not None:
             wish |= {"queue": True, "queue_for": queue_for}
         async with self._near(name):
@@ -167,13 +172,11 @@ class ConsoleClient:
         self, kinds: Sequence[str], devices: Sequence[str], after: int
     ) -> AsyncIterator[AsyncIterator[bytes]]:
         """The bytes of ``/api/events`` from after a number of the journal on."""
-        query = httpx.QueryParams(
-            [*(("kind", k) for k in kinds), *(("device", d) for d in devices)]
-        )
+        query = [*(("kind", kind) for kind in kinds), *(("device", name) for name in devices)]
         request = self._http.build_request(
             "GET",
             self.address.http_url("/api/events"),
-            params=query,
+            params=httpx.QueryParams(tuple(query)),
             headers={"Accept": "text/event-stream", "Last-Event-ID": str(after)},
             timeout=httpx.Timeout(self._patience, connect=self._patience / 2, read=SILENCE),
         )
@@ -297,7 +300,7 @@ class ConsoleClient:
         if isinstance(exc, (TimeoutError, httpx.TimeoutException)):
             return NoAnswer(
                 f"no answer from {where} in time{perhaps}",
-                "look at the gateway's log, and its load",
+                "look at the gateway's log and load",
             )
         if is_answered:
             return LinkCut(f"{where} ended the connection", "look at the gateway's log")
