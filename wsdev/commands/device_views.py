@@ -64,10 +64,9 @@ async def show(client: ConsoleClient, name: str | None, *, as_json: bool) -> Non
 
 def print_whole(console: Console, what: RenderableType) -> None:
     """Print without folding: in a pipe, lines are as long as they are."""
-    if console.file.isatty():
-        console.print(what)
-    else:
-        console.print(what, width=_NO_LIMIT, soft_wrap=True)
+    if not console.file.isatty():
+        console.width = _NO_LIMIT
+    console.print(what)
 
 
 _NO_LIMIT: Final = 1000

@@ -250,6 +250,7 @@ class _Screen(contextlib.AbstractContextManager["_Screen"]):
 
     def _draw(self) -> None:
         title = Text(f"{self._url}  {time.strftime('%H:%M:%S')}, until Ctrl-C", style="dim")
+        title.truncate(self._console.width, overflow="ellipsis")
         rows = max(1, self._console.height - _FRAME_ROWS)
         parts = Group(title, self._body(rows), Text(), self._foot())
         self._live.update(parts, refresh=True)

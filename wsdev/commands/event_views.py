@@ -55,7 +55,12 @@ async def watch(client: ConsoleClient, choice: Choice, *, as_json: bool) -> None
         async with client:
             happenings = follow(client, choice.types, choice.devices)
             async with contextlib.aclosing(happenings):
-                await _print(happenings, write, out)
+                try:
+                    await _print(happenings, write, out)
+                except asyncio.CancelledError:
+                    if out.isatty():
+                        out.write("\n")  # the terminal has written ^C
+                    raise
 
 
 async def _print(

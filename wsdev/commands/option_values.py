@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 from pathlib import Path
 from typing import Final
 
 from wsdev.errors import UsageError
-from wsdev.setting_values import parse_duration
+from wsdev.setting_values import duration_text, parse_duration
 
 TOKEN_VARIABLE: Final = "WSDEV_TOKEN"
 
 
-def seconds(option: str, text: str, *, least: float = 0.001) -> float:
+def seconds(option: str, text: str, *, least: float = 0.001, most: float = math.inf) -> float:
     """The seconds of a time option.
 
     Raises:
-        UsageError: not a time, or less than ``least``.
+        UsageError: not a time, less than ``least``, or over ``most``.
     """
     try:
         value = parse_duration(text)
@@ -26,6 +27,8 @@ def seconds(option: str, text: str, *, least: float = 0.001) -> float:
     if value < least:
         least_told = f"{least:g}s" if least >= 1 else f"{least * 1000:g}ms"
         raise UsageError(f"{option}: {text!r} is too short", f"{least_told} is the shortest")
+    if value > most:
+        raise UsageError(f"{option}: {text!r} is too long", f"{duration_text(most)} is the longest")
     return value
 
 

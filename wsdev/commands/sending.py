@@ -13,6 +13,7 @@ from typing import Any, Final, NamedTuple
 import typer
 from rich.text import Text
 
+from wsdev.command_records import MAX_QUEUE_TIME, MAX_TIMEOUT
 from wsdev.commands import amounts
 from wsdev.commands.log_lines import whole
 from wsdev.commands.log_streams import make_console, quiet_end
@@ -80,12 +81,12 @@ def read_wish(
         if token_file is not None and str(token_file) == "-":
             raise UsageError("stdin is given twice", "put the token into a file")
         data = sys.stdin.buffer.read(MOST_OF_COMMAND + 1)
-        text = data.decode("utf-8", "replace")
+        text = data.decode("utf-8", "replace").strip()
     return Wish(
         name,
         read_command(text),
-        seconds("--timeout", timeout),
-        None if queue is None else seconds("--queue", queue),
+        seconds("--timeout", timeout, most=MAX_TIMEOUT),
+        None if queue is None else seconds("--queue", queue, most=MAX_QUEUE_TIME),
         not no_wait,
     )
 
