@@ -38,9 +38,7 @@ def read_choice(types: list[str] | None, devices: list[str] | None) -> Choice:
     wanted = [word.strip() for text in types or [] for word in text.split(",") if word.strip()]
     for word in wanted:
         if word not in EVENT_KINDS:
-            raise UsageError(
-                f"--type: {printable(word)!r} is none", f"use {', '.join(EVENT_KINDS)}"
-            )
+            raise UsageError(f"--type: {printable(word)} is none", f"use {', '.join(EVENT_KINDS)}")
     return Choice(wanted, list(devices or []))
 
 

@@ -53,8 +53,8 @@ def whole_binary_file(path: Path, *, replace: bool = True) -> Iterator[BinaryIO]
 def _whole(path: Path, replace: bool, **how: Any) -> Iterator[Any]:
     try:
         target = path.resolve()
-        if target.exists() and not stat.S_ISREG(target.stat().st_mode):
-            with open(target, **how) as out:  # a pipe, a device
+        if path.exists() and not stat.S_ISREG(path.stat().st_mode):
+            with open(path, **how) as out:  # a pipe, a device; /dev/stdout leads to no name
                 yield out
             return
         if not replace:
