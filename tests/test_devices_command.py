@@ -61,8 +61,6 @@ async def test_devices_are_a_table_those_that_are_there_first(tmp_path: Path) ->
             ]  # fmt: skip
             assert lines[3] == "1 online, 1 offline"
             heads = "device, state, proof of life, address, class, round trip, in, out, since"
-                "device, state, proof of life, address, class, round trip, in, out, since, camera"
-            )
             assert re.split("  +", lines[0].strip()) == [*heads.split(", "), "camera", "version"]
             assert r"v\x1b[31mred\x1b]0;owned\x07\u202e" in lines[1]
             assert "\x1b" not in done.stdout

@@ -50,6 +50,7 @@ async def test_device_that_is_away_is_told_at_once(tmp_path: Path) -> None:
     async with running_console(tmp_path) as console:
         lines = await fails_with(ExitCode.OFFLINE, console, *SEND)
     assert lines[0] == "wsdev: kitchen is offline, and was never seen"
+    assert "--queue 1h" in lines[1]
 
 
 async def test_no_answer_in_time_is_told_from_never_sent(tmp_path: Path) -> None:

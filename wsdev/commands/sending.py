@@ -26,6 +26,7 @@ from wsdev.errors import (
     CommandIgnored,
     CommandLost,
     CommandTimedOut,
+    DeviceOffline,
     NotAllowed,
     PathError,
     ProtocolViolation,
@@ -139,9 +140,13 @@ class _Sending:
     async def run(self) -> Answer[SentCommand]:
         wish = self._wish
         async with self._client as client:
-            self.last = await client.send(
-                wish.name, wish.command, answer_in=wish.answer_in, queue_for=wish.queue_for
-            )
+            try:
+                self.last = await client.send(
+                    wish.name, wish.command, answer_in=wish.answer_in, queue_for=wish.queue_for
+                )
+            except DeviceOffline as error:
+                error.hint += " (to let it wait: --queue 1h)"
+                raise
             if wish.waits:
                 self._tell_queued(self.last.value)
                 await self._wait(self.last.value.id)
