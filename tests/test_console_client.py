@@ -86,7 +86,8 @@ async def test_unknown_device_is_told_with_names_that_are_like_it(tmp_path: Path
         assert unknown.value.hint == "did you mean kitchen?"
         with pytest.raises(DeviceOffline) as away:
             await client.send("kitchn", COMMAND, answer_in=1)
-        assert (away.value.hint, away.value.device) == ("did you mean kitchen?", "kitchn")
+        assert away.value.hint.startswith("did you mean kitchen? ")
+        assert away.value.device == "kitchn"
         with pytest.raises(NotThere) as nothing:
             await client.snapshot("kitchen")
         assert (nothing.value.code, nothing.value.hint) == ("no_picture", "wait for one")

@@ -154,7 +154,11 @@ class ConsoleClient:
     async def snapshot(self, name: str) -> Snapshot:
         """The newest whole picture of a camera."""
         async with self._near(name):
-            headers, data = await self._ask("GET", f"{_path(name)}/snapshot.jpg")
+            try:
+                headers, data = await self._ask("GET", f"{_path(name)}/snapshot.jpg")
+            except DeviceOffline as error:
+                error.hint = "wsdev devices tells who is there"
+                raise
         if not data.startswith(_JPEG_START):
             raise stranger(self.address, "what it sends is no JPEG")
         try:
@@ -249,7 +253,7 @@ class ConsoleClient:
                 error.device = name
                 known = error.since is not None
             if not known and (alike := await self._alike(name)):
-                error.hint = f"did you mean {' or '.join(alike)}?"
+                error.hint = f"did you mean {' or '.join(alike)}? {error.hint}".rstrip()
             raise
 
     async def _alike(self, name: str) -> list[str]:

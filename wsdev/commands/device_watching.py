@@ -89,7 +89,7 @@ class _Watch:
         self._client = client
         self._name = name
         self._view = view
-        self._is_gone = False
+        self._lacks: set[str] = set()  # of what a console gives: its list, its events
         self._news = asyncio.Event()
 
     async def run(self, look: Look, out: TextIO) -> None:
@@ -117,11 +117,9 @@ class _Watch:
         try:
             look = await ask(self._client, self._name)
         except (PathError, NotAllowed) as error:
-            self._tell_gone(error)
+            self._lack("list", error)
             return
-        if self._is_gone:
-            self._is_gone = False
-            self._view.back()
+        self._has("list")
         self._view.show(look)
 
     async def _follow(self) -> None:
@@ -129,13 +127,21 @@ class _Watch:
         async with contextlib.aclosing(follow(self._client, names)) as happenings:
             async for happening in happenings:
                 if isinstance(happening, Gone):
-                    self._tell_gone(happening.error)
-                elif not isinstance(happening, Back):
+                    self._lack("events", happening.error)
+                elif isinstance(happening, Back):
+                    self._has("events")
+                else:
                     self._news.set()
 
-    def _tell_gone(self, error: WsdevError) -> None:
-        self._is_gone = True
+    def _lack(self, what: str, error: WsdevError) -> None:
+        self._lacks.add(what)
         self._view.gone(error)
+
+    def _has(self, what: str) -> None:
+        """One that drains answers still, but ends its events: it is back once it gives both."""
+        if self._lacks == {what}:
+            self._view.back()
+        self._lacks.discard(what)
 
 
 def tell_gone(error: WsdevError) -> None:

@@ -145,7 +145,7 @@ class _Sending:
                     wish.name, wish.command, answer_in=wish.answer_in, queue_for=wish.queue_for
                 )
             except DeviceOffline as error:
-                error.hint += " (to let it wait: --queue 1h)"
+                error.hint += ": --queue 1h"
                 raise
             if wish.waits:
                 self._tell_queued(self.last.value)
