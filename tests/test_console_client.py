@@ -254,6 +254,21 @@ async def test_token_that_a_server_repeats_is_not_shown(web: respx.MockRouter) -
     assert CANARY not in error.cause + error.hint
 
 
+@pytest.mark.parametrize("listed", [500, 200])
+async def test_error_is_told_without_names_if_there_are_none(
+    web: respx.MockRouter, listed: int
+) -> None:
+    problem = {"status": 404, "code": "unknown_device", "detail": "no device of this name"}
+    headers = {"content-type": "application/problem+json"}
+    web.get("/api/devices/hall").respond(404, json=problem, headers=headers)
+    hall = {"name": "hall", "class": "pico", "state": "online", "address": "::1"}
+    web.get("/api/devices").respond(listed, json={"devices": [hall]})
+    async with ConsoleClient(parse_console_address(URL)) as client:
+        with pytest.raises(NotThere) as caught:
+            await client.device("hall")
+    assert (caught.value.cause, caught.value.hint) == ("no device of this name", "")
+
+
 async def test_answer_without_end_is_given_up(
     web: respx.MockRouter, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import pty
 import re
@@ -40,20 +41,19 @@ async def test_picture_is_a_whole_new_file_and_its_size_and_age_are_told(tmp_pat
         assert file.read_bytes() == b"mine"
         await run(console, "snapshot", "hall", "-o", str(file), "--force")
         assert file.read_bytes() == JPEG
-        through = await _piped(environment_of(console))
-        assert through.stdout == JPEG
-        assert b"hall" in through.stderr
+        for where in ("-", "/dev/stdout"):
+            through = await _piped(where, environment_of(console))
+            assert through.stdout == JPEG
+            assert b"hall" in through.stderr
         missing = str(tmp_path / "no-folder" / "x.jpg")
         await fails_with(ExitCode.USAGE, console, "snapshot", "hall", "-o", missing)
         assert sorted(os.listdir(tmp_path)) == ["hall.jpg", "state"]
 
 
-async def _piped(env: dict[str, str]) -> subprocess.CompletedProcess[bytes]:
-    import asyncio  # noqa: PLC0415
-
+async def _piped(where: str, env: dict[str, str]) -> subprocess.CompletedProcess[bytes]:
     return await asyncio.to_thread(
         subprocess.run,
-        [sys.executable, "-m", "wsdev", "snapshot", "hall", "-o", "/dev/stdout"],
+        [sys.executable, "-m", "wsdev", "snapshot", "hall", "-o", where],
         env=environment(env),
         capture_output=True,
         check=True,

@@ -79,6 +79,7 @@ class Device(msgspec.Struct, frozen=True, kw_only=True, rename={"device_class": 
     state: str
     address: str
     connected_since: float | None = None
+    last_proof: float | None = None
     proof_age: float | None = None
     round_trip: float | None = None
     session: str | None = None
@@ -92,6 +93,13 @@ class Device(msgspec.Struct, frozen=True, kw_only=True, rename={"device_class": 
     def is_online(self) -> bool:
         """Whether it is connected."""
         return self.state == "online"
+
+    @property
+    def connected_for(self) -> float | None:
+        """Seconds, by the console's clock: that of this host may be another one."""
+        if self.connected_since is None or self.last_proof is None or self.proof_age is None:
+            return None
+        return max(0.0, self.last_proof + self.proof_age - self.connected_since)
 
 
 class DeviceList(msgspec.Struct, frozen=True):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -97,8 +96,8 @@ def _ago(seconds: float | None) -> str:
 
 def _since(device: Device) -> str:
     """For how long it is connected."""
-    since = device.connected_since
-    return _NONE if since is None else amounts.duration(max(1.0, time.time() - since))
+    seconds = device.connected_for
+    return _NONE if seconds is None else amounts.duration(max(1.0, seconds))
 
 
 def _round_trip(device: Device) -> str:
