@@ -101,8 +101,7 @@ EXIT_CODE_MEANINGS: dict[ExitCode, str] = {
     ExitCode.TLS: "TLS failed",
     ExitCode.HTTP: "something answers, but not as a wsdev gateway (another server, a proxy)",
     ExitCode.TOKEN: "the gateway or its console does not accept the token, or needs one",
-    ExitCode.NOT_ALLOWED: "the gateway does not let the device in now (class, window, limits), or"
-    " its console does not serve the request now",
+    ExitCode.NOT_ALLOWED: "the gateway or console does not allow that now (class, window, limits)",
     ExitCode.PROTOCOL: "the conversation went wrong (hello, message, close code)",
     ExitCode.CUT: "the connection was cut or fell silent",
     ExitCode.QUALITY: "connect: a threshold was crossed (--max-rtt, --max-loss, --fail-if)",

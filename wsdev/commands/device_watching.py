@@ -77,7 +77,7 @@ def _view_for(client: ConsoleClient, name: str | None, out: TextIO, as_json: boo
     if as_json:
         return _Changes(out, _json_writer(out))
     console = make_console(out)
-    if console.is_terminal and out.isatty():
+    if out.isatty() and not console.is_dumb_terminal:
         return _Screen(console, client.address.http_url("/"), is_one=name is not None)
     return _Changes(out, _line_writer(console))
 

@@ -202,6 +202,8 @@ def run(client: ConsoleClient, wish: Wish, *, as_json: bool) -> None:
     except KeyboardInterrupt:
         if sending.last is not None:
             error = sending.left("stopped waiting", UsageError)
+            if sys.stderr.isatty():
+                sys.stderr.write("\n")  # the terminal has written ^C
             _say(f"{error.cause}\n  try: {error.hint}")
         raise
     bad_end = end_of(command) if command.is_over else None
