@@ -42,6 +42,20 @@ class RunningConsole:
     stranger: httpx.AsyncClient
     token: str
     port: int
+    parts: GatewayParts
+    tls: ssl.SSLContext | None
+    _serving: contextlib.AsyncExitStack
+
+    async def start(self) -> None:
+        """Serve again on the same port, as a gateway does that was restarted."""
+        sockets = listen(("127.0.0.1",), self.port)
+        self.plane = await self._serving.enter_async_context(
+            serving.serving(self.parts, sockets, self.tls)
+        )
+
+    async def stop(self) -> None:
+        """Be gone for a while; the gateway and its devices stay."""
+        await self._serving.aclose()
 
     @property
     def url(self) -> str:
@@ -122,13 +136,17 @@ async def running_console(
         base = f"{'https' if tls else 'http'}://127.0.0.1:{port}"
         verify: ssl.SSLContext | bool = tls[1] if tls else False
         async with (
-            serving.serving(parts, sockets, tls[0] if tls else None) as plane,
+            contextlib.AsyncExitStack() as stack,
             httpx.AsyncClient(
                 base_url=base, headers=bearer(token), verify=verify, timeout=PATIENCE
             ) as client,
             httpx.AsyncClient(base_url=base, verify=verify, timeout=PATIENCE) as stranger,
         ):
-            yield RunningConsole(gateway, plane, client, stranger, token, port)
+            own_tls = tls[0] if tls else None
+            plane = await stack.enter_async_context(serving.serving(parts, sockets, own_tls))
+            yield RunningConsole(
+                gateway, plane, client, stranger, token, port, parts, own_tls, stack
+            )
 
 
 async def send_picture(console: RunningConsole, device: Device, data: bytes) -> None:

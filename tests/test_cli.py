@@ -35,6 +35,8 @@ from wsdev import __version__
 from wsdev.cli import SUMMARIES, main
 from wsdev.commands import (
     connect,
+    console,
+    devices,
     doctor,
     journal,
     logs,
@@ -42,8 +44,11 @@ from wsdev.commands import (
     record,
     replay,
     schema,
+    send,
     serve,
+    snapshot,
     tokens,
+    watch,
 )
 from wsdev.errors import ExitCode
 from wsdev.tokens import TokenBook
@@ -104,6 +109,7 @@ COMMANDS = [
     ["serve"],
     ["connect"],
     ["doctor"],
+    *([c] for c in ("devices", "send", "watch", "snapshot", "console")),
     ["record"],
     ["replay"],
     ["tokens"],
@@ -141,6 +147,11 @@ def test_summaries_are_the_commands_own() -> None:
         "connect": connect.connect,
         "schema": schema.schema,
         "doctor": doctor.doctor,
+        "devices": devices.devices,
+        "send": send.send,
+        "watch": watch.watch,
+        "snapshot": snapshot.snapshot,
+        "console": console.console,
         "record": record.record,
         "replay": replay.replay,
         "tokens": tokens.fetch,

@@ -3,8 +3,6 @@ from __future__ import annotations
 import pytest
 
 from wsdev.command_queue import (
-    MAX_QUEUE_TIME,
-    MAX_TIMEOUT,
     MOST_IN_ALL,
     MOST_OF_DEVICE,
     Batch,
@@ -14,7 +12,7 @@ from wsdev.command_queue import (
     check_times,
     check_waiting,
 )
-from wsdev.command_records import CommandRecord
+from wsdev.command_records import MAX_QUEUE_TIME, MAX_TIMEOUT, CommandRecord
 from wsdev.errors import NotAllowed, UsageError
 from wsdev.hub import Member, ReadyCommand
 from wsdev.token_format import new_token

@@ -22,6 +22,7 @@ from wsdev.journal_entries import (
     RefusalEntry,
     SessionEntry,
     document,
+    entry_of,
     iso,
     json_line,
     texts,
@@ -142,3 +143,22 @@ def test_docs_list_every_field_of_every_kind() -> None:
     assert sorted(rows) == sorted(FIELDS)
     for entry_type in ENTRY_TYPES:
         assert f"`{entry_type.kind}`" in page
+
+
+def test_entry_comes_back_out_of_its_document() -> None:
+    for entry in (START, END, REFUSAL, MESSAGE, GATEWAY, COMMAND):
+        told = json.loads(json_line(document(entry)))
+        told.pop("picture", None)  # a console does not tell it
+        assert entry_of(told) == entry
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"kind": "mood"}, {"kind": None}, {"kind": ["message"]}, {"time": None}, {"time": "soon"},
+        {"time": 5}, {"time": "2024-01-01"}, {"sequence": "x"}, {"size": None},
+    ],
+    ids=repr,
+)  # fmt: skip
+def test_document_that_is_no_entry_is_none(changes: dict[str, object]) -> None:
+    assert entry_of({**document(MESSAGE), **changes}) is None

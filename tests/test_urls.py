@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wsdev.errors import UsageError
-from wsdev.urls import GatewayAddress, parse_gateway_address
+from wsdev.urls import GatewayAddress, parse_console_address, parse_gateway_address
 
 
 @pytest.mark.parametrize(
@@ -136,3 +136,26 @@ def test_certificate_is_for_the_name_without_the_dot_of_the_root() -> None:
     address = parse_gateway_address("wss://gateway.example.")
     assert address.server_name == "gateway.example"
     assert address.host_header == "gateway.example."
+
+
+@pytest.mark.parametrize(
+    ("text", "url"),
+    [
+        ("gateway", "http://gateway:3001/"),
+        ("gateway:3100", "http://gateway:3100/"),
+        ("::1", "http://[::1]:3001/"),
+        ("http://gateway", "http://gateway:80/"),
+        ("https://gateway/wsdev/", "https://gateway:443/wsdev/"),
+        ("http://gateway/ws/pico", "http://gateway:80/ws/pico/"),
+    ],
+)
+def test_console_has_a_port_of_its_own(text: str, url: str) -> None:
+    assert parse_console_address(text).http_url("/") == url
+
+
+@pytest.mark.parametrize(
+    "text", ["ws://gateway", "gateway:port", "gateway:0", "", "http://a:b@gateway", "gateway/?t=1"]
+)
+def test_console_that_cannot_be_meant_is_refused_in_the_words_of_its_option(text: str) -> None:
+    with pytest.raises(UsageError, match="--console"):
+        parse_console_address(text)

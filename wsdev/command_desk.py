@@ -18,7 +18,6 @@ from typing import Any, Final
 
 from wsdev.absences import Absences
 from wsdev.command_queue import (
-    MAX_QUEUE_TIME,
     Batch,
     CommandQueue,
     Line,
@@ -29,6 +28,7 @@ from wsdev.command_queue import (
 )
 from wsdev.command_records import (
     MAX_DETAIL,
+    MAX_QUEUE_TIME,
     CommandRecord,
     CommandState,
     storable_json,

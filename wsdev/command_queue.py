@@ -10,18 +10,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
-from wsdev.command_records import CommandRecord
+from wsdev.command_records import MAX_QUEUE_TIME, MAX_TIMEOUT, CommandRecord
 from wsdev.errors import NotAllowed, UsageError
 from wsdev.hub import Member, ReadyCommand
 from wsdev.protocol import clean_name
 from wsdev.sanitize import printable
 from wsdev.token_format import without_tokens
-
-MAX_TIMEOUT: Final = 3600.0
-"""Seconds that a device may have for its answer."""
-
-MAX_QUEUE_TIME: Final = 30 * 86400.0
-"""Seconds that it may wait for its device."""
 
 MOST_OF_DEVICE: Final = 64
 """Commands that wait for one device."""

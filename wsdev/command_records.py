@@ -14,6 +14,12 @@ import msgspec
 
 from wsdev.token_format import without_tokens
 
+MAX_TIMEOUT: Final = 3600.0
+"""Seconds that a device may have for its answer."""
+
+MAX_QUEUE_TIME: Final = 30 * 86400.0
+"""Seconds that a command may wait for its device."""
+
 MAX_DETAIL: Final = 4096
 """Characters that are kept of what a device says about a command."""
 

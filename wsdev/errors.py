@@ -23,12 +23,18 @@ WsdevError
 │   ├── TLSFailed
 │   ├── NotAGateway
 │   ├── LinkCut
-│   └── DeviceOffline
+│   ├── DeviceOffline
+│   ├── CommandTimedOut
+│   ├── CommandExpired
+│   └── CommandLost
 └── PeerError: the other end spoke, and said no or spoke wrongly
     ├── TokenRefused
     ├── NotAllowed
     ├── ProtocolViolation
-    └── AnswersDiffer
+    ├── AnswersDiffer
+    ├── CommandFailed
+    ├── CommandIgnored
+    └── NotThere
 
 An error carries its cause and its hint as fields, so nobody has to match text.
 """
@@ -76,6 +82,12 @@ class ExitCode(enum.IntEnum):
     ANSWERS_DIFFER = 33
     PROBLEMS_FOUND = 34
     OFFLINE = 40
+    COMMAND_FAILED = 41
+    COMMAND_IGNORED = 42
+    COMMAND_TIMED_OUT = 43
+    COMMAND_EXPIRED = 44
+    COMMAND_LOST = 45
+    NOT_THERE = 46
     INTERRUPTED = 130
 
 
@@ -88,8 +100,8 @@ EXIT_CODE_MEANINGS: dict[ExitCode, str] = {
     ExitCode.NO_ANSWER: "no answer from the host in time, or no route to it",
     ExitCode.TLS: "TLS failed",
     ExitCode.HTTP: "something answers, but not as a wsdev gateway (another server, a proxy)",
-    ExitCode.TOKEN: "the gateway does not accept the token",
-    ExitCode.NOT_ALLOWED: "the gateway does not let the device in now (class, window, limits)",
+    ExitCode.TOKEN: "the gateway or its console does not accept the token, or needs one",
+    ExitCode.NOT_ALLOWED: "the gateway or console does not allow that now (class, window, limits)",
     ExitCode.PROTOCOL: "the conversation went wrong (hello, message, close code)",
     ExitCode.CUT: "the connection was cut or fell silent",
     ExitCode.QUALITY: "connect: a threshold was crossed (--max-rtt, --max-loss, --fail-if)",
@@ -106,7 +118,13 @@ EXIT_CODE_MEANINGS: dict[ExitCode, str] = {
     ExitCode.TOKEN_RETIRED: "tokens check: revoked or retired",
     ExitCode.ANSWERS_DIFFER: "replay: the gateway answered otherwise than was recorded",
     ExitCode.PROBLEMS_FOUND: "doctor: a problem was found",
-    ExitCode.OFFLINE: "a command's device is not connected",
+    ExitCode.OFFLINE: "the device of a command or a snapshot is not connected",
+    ExitCode.COMMAND_FAILED: "send: the device says that the command failed",
+    ExitCode.COMMAND_IGNORED: "send: the device says that it ignored the command",
+    ExitCode.COMMAND_TIMED_OUT: "send: no answer in time; the command may have been carried out",
+    ExitCode.COMMAND_EXPIRED: "send: never sent: it was cancelled, or its queue time is over",
+    ExitCode.COMMAND_LOST: "send: cut before an answer; the command may have been carried out",
+    ExitCode.NOT_THERE: "the console knows no such device, or has no picture of it",
     ExitCode.INTERRUPTED: "interrupted with Ctrl-C",
 }
 
@@ -306,6 +324,27 @@ class DeviceOffline(PathError):
         self.last_seen = last_seen
 
 
+class CommandTimedOut(PathError):
+    """A device did not answer a command in time; it may have carried it out."""
+
+    exit_code = ExitCode.COMMAND_TIMED_OUT
+    code = "command_timed_out"
+
+
+class CommandExpired(PathError):
+    """A command was given up before it was sent."""
+
+    exit_code = ExitCode.COMMAND_EXPIRED
+    code = "command_expired"
+
+
+class CommandLost(PathError):
+    """The connection, or the gateway, ended before a command's answer; as if timed out."""
+
+    exit_code = ExitCode.COMMAND_LOST
+    code = "command_lost"
+
+
 class PeerError(WsdevError):
     """The other end spoke, and said no or spoke wrongly."""
 
@@ -338,3 +377,24 @@ class AnswersDiffer(PeerError):
 
     exit_code = ExitCode.ANSWERS_DIFFER
     code = "answers_differ"
+
+
+class CommandFailed(PeerError):
+    """A device said ``error`` to a command."""
+
+    exit_code = ExitCode.COMMAND_FAILED
+    code = "command_failed"
+
+
+class CommandIgnored(PeerError):
+    """A device said ``ignored`` to a command."""
+
+    exit_code = ExitCode.COMMAND_IGNORED
+    code = "command_ignored"
+
+
+class NotThere(PeerError):
+    """The console has no such thing."""
+
+    exit_code = ExitCode.NOT_THERE
+    code = "not_there"

@@ -6,6 +6,7 @@ The names and meanings of the fields are a contract: docs/logs.md lists them, a 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar, Final
 
@@ -147,7 +148,8 @@ ENTRY_TYPES: Final[tuple[type[Entry], ...]] = (
     MessageEntry,
     CommandEntry,
 )
-KINDS: Final = tuple(entry_type.kind for entry_type in ENTRY_TYPES)
+_TYPES: Final = {entry_type.kind: entry_type for entry_type in ENTRY_TYPES}
+KINDS: Final = tuple(_TYPES)
 
 _FIRST_FIELDS: Final = ("sequence", "time", "kind", "event")
 
@@ -208,6 +210,28 @@ def document(entry: Entry) -> dict[str, Any]:
         "kind": entry.kind,
         **fields,
     }
+
+
+def entry_of(fields: Mapping[str, Any]) -> Entry | None:
+    """The entry that :func:`document` made these fields of; None if they are none that is known.
+
+    A console leaves out the picture's path.
+    """
+    kind = _TYPES.get(str(fields.get("kind")))
+    if kind is None:
+        return None
+    values: dict[str, Any] = {"picture": None, **fields}
+    try:
+        for name in ("time", "queue_until"):
+            if values.get(name) is not None:
+                values[name] = _milliseconds(values[name])
+        return msgspec.convert(values, kind)
+    except (msgspec.ValidationError, TypeError, ValueError):
+        return None
+
+
+def _milliseconds(text: str) -> int:
+    return round((datetime.fromisoformat(text) - _EPOCH) / timedelta(milliseconds=1))
 
 
 def json_line(thing: Any) -> str:

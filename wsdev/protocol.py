@@ -23,6 +23,7 @@ PAGE_PATH: Final = "/"
 DEVICE_PATH_PREFIX: Final = "/ws/"
 
 DEFAULT_PORT: Final = 3000
+DEFAULT_CONSOLE_PORT: Final = 3001
 SUBPROTOCOL: Final = "wsdev.v1"
 
 PING_AFTER: Final = 20.0

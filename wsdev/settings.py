@@ -17,6 +17,7 @@ from wsdev.errors import UsageError
 from wsdev.limits import Limits
 from wsdev.protocol import (
     BUILTIN_CLASSES,
+    DEFAULT_CONSOLE_PORT,
     DEFAULT_PORT,
     DeviceClass,
 )
@@ -42,7 +43,6 @@ CONFIG_VARIABLE: Final = "WSDEV_CONFIG"
 PUBLIC_TOKENS: Final = ("window", "open", "off")
 LOG_FORMATS: Final = ("console", "json")
 LOG_LEVELS: Final = ("debug", "info", "warning", "error")
-DEFAULT_CONSOLE_PORT: Final = 3001
 JOURNAL_SYNC: Final = ("full", "normal")
 
 LIMIT_HELP: Final[Mapping[str, str]] = {

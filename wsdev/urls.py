@@ -3,16 +3,50 @@
 from __future__ import annotations
 
 import ipaddress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Final
 from urllib.parse import urlsplit
 
 from wsdev.errors import UsageError
-from wsdev.protocol import DEFAULT_PORT, DEVICE_PATH_PREFIX, TOKENS_PATH, is_class_name
+from wsdev.protocol import (
+    DEFAULT_CONSOLE_PORT,
+    DEFAULT_PORT,
+    DEVICE_PATH_PREFIX,
+    TOKENS_PATH,
+    is_class_name,
+)
 from wsdev.sanitize import printable
 
-_SCHEMES = {"http": False, "ws": False, "https": True, "wss": True}
-_STANDARD_PORTS = {False: 80, True: 443}
-_FORMS = "write host, host:port, http://host:port, ws://host:port or wss://host"
+_STANDARD_PORTS: Final = {False: 80, True: 443}
+
+
+@dataclass(frozen=True, slots=True)
+class _Forms:
+    """What an option's address may look like.
+
+    Attributes:
+        schemes: Each with whether it means TLS.
+        port: Where there is neither a port nor a scheme.
+    """
+
+    option: str
+    schemes: dict[str, bool]
+    port: int
+    hint: str
+
+
+_GATEWAY: Final = _Forms(
+    "--url",
+    {"http": False, "ws": False, "https": True, "wss": True},
+    DEFAULT_PORT,
+    "write host, host:port, http://host:port, ws://host:port or wss://host",
+)
+_CONSOLE: Final = _Forms(
+    "--console",
+    {"http": False, "https": True},
+    DEFAULT_CONSOLE_PORT,
+    "write host, host:port, http://host:port or https://host",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +91,11 @@ class GatewayAddress:
 
     def tokens_url(self) -> str:
         """Where tokens are handed out."""
-        return f"{'https' if self.tls else 'http'}://{self.authority}{self.path}{TOKENS_PATH}"
+        return self.http_url(TOKENS_PATH)
+
+    def http_url(self, path: str) -> str:
+        """Where ``path`` is."""
+        return f"{'https' if self.tls else 'http'}://{self.authority}{self.path}{path}"
 
 
 def parse_gateway_address(text: str) -> GatewayAddress:
@@ -69,32 +107,49 @@ def parse_gateway_address(text: str) -> GatewayAddress:
     Raises:
         UsageError: nothing that could be an address, credentials in the URL, or a query.
     """
+    address = _parse(text, _GATEWAY)
+    path, device_class = _without_endpoint(address.path)
+    return replace(address, path=path, device_class=device_class)
+
+
+def parse_console_address(text: str) -> GatewayAddress:
+    """The console that ``text`` means; without a scheme the port defaults to 3001.
+
+    Raises:
+        UsageError: nothing that could be an address, credentials in the URL, or a query.
+    """
+    return _parse(text, _CONSOLE)
+
+
+def _parse(text: str, forms: _Forms) -> GatewayAddress:
     text = text.strip()
+    option, hint = forms.option, forms.hint
     scheme, separator, rest = text.partition("://")
     if not separator:
         scheme, rest = "", text
-    if separator and scheme.lower() not in _SCHEMES:
-        raise UsageError(f"unknown scheme in --url: {printable(scheme)}", _FORMS)
-    tls = _SCHEMES.get(scheme.lower(), False)
+    if separator and scheme.lower() not in forms.schemes:
+        raise UsageError(f"unknown scheme in {option}: {printable(scheme)}", hint)
+    tls = forms.schemes.get(scheme.lower(), False)
     if not separator and _is_bare_ipv6(rest):
         rest = f"[{rest}]"
     try:
         parts = urlsplit(f"//{rest}")
         host, port = parts.hostname, parts.port
     except ValueError:
-        raise UsageError(f"--url {printable(text)} has no usable host and port", _FORMS) from None
+        raise UsageError(f"{option} {printable(text)} has no usable host and port", hint) from None
     if not host or " " in rest or not rest.isprintable():
-        raise UsageError(f"--url {printable(text)} has no host", _FORMS)
+        raise UsageError(f"{option} {printable(text)} has no host", hint)
     if parts.username is not None:
-        raise UsageError("--url has a user or password in it", "give the token with --token-file")
+        raise UsageError(
+            f"{option} has a user or password in it", "give the token with --token-file"
+        )
     if parts.query or parts.fragment:
-        raise UsageError("--url has a query in it", "give the token with --token-file")
+        raise UsageError(f"{option} has a query in it", "give the token with --token-file")
     if port is None:
-        port = _STANDARD_PORTS[tls] if separator else DEFAULT_PORT
+        port = _STANDARD_PORTS[tls] if separator else forms.port
     if port == 0:
-        raise UsageError("--url has port 0", _FORMS)
-    path, device_class = _without_endpoint(parts.path)
-    return GatewayAddress(_with_plain_zone(host), port, tls, path, device_class)
+        raise UsageError(f"{option} has port 0", hint)
+    return GatewayAddress(_with_plain_zone(host), port, tls, parts.path.rstrip("/"))
 
 
 def _with_plain_zone(host: str) -> str:

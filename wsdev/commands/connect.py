@@ -160,9 +160,9 @@ def connect(
     """
     import asyncio  # noqa: PLC0415
 
-    from wsdev.commands import visiting  # noqa: PLC0415
+    from wsdev.commands import option_values, visiting  # noqa: PLC0415
 
-    given_token = visiting.find_token(token, token_file)
+    given_token = option_values.find_token(token, token_file)
     is_fleet = bool(
         count is not None or mix or profile or weather or fail_if or (duration and not watch)
     )

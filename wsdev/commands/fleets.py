@@ -14,7 +14,8 @@ import msgspec
 
 from wsdev import client, event_loop
 from wsdev.commands import fleet_views
-from wsdev.commands.visiting import find_class, seconds
+from wsdev.commands.option_values import seconds
+from wsdev.commands.visiting import find_class
 from wsdev.device_profile import PLAIN, PROFILES
 from wsdev.errors import ExitCode, ThresholdCrossed, UsageError
 from wsdev.failures import no_token_error

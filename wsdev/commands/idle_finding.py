@@ -11,7 +11,8 @@ import msgspec
 
 from wsdev import __version__, idle_finder, probe
 from wsdev.commands import idle_views, visit_views
-from wsdev.commands.visiting import error_document, plain_console, seconds
+from wsdev.commands.option_values import seconds
+from wsdev.commands.visiting import error_document, plain_console
 from wsdev.errors import ExitCode, LinkCut, WsdevError
 from wsdev.idle_cut import Judgement, Plan, make_plan
 from wsdev.idle_finder import Search

@@ -70,15 +70,16 @@ def line_of(entry: Entry, *, short: bool = False) -> Line:
             return _session(entry)
         case RefusalEntry():
             who = _address(entry.address, entry.via)
-            return Line(who, entry.event, "red", _refusal(entry))
+            return Line(who, whole(entry.event), "red", _refusal(entry))
         case MessageEntry():
             return _message(entry, short=short)
         case CommandEntry():
             style = _COMMAND_STYLES.get(entry.event, "yellow")
             return Line(whole(entry.device), whole(entry.event), style, _command(entry))
         case GatewayEntry():
-            style, text = _RUNS[entry.event]
-            return Line("gateway", entry.event, f"bold {style}", text.format(whole(entry.version)))
+            style, text = _RUNS.get(entry.event, ("yellow", "wsdev {}"))
+            told = text.format(whole(entry.version))
+            return Line("gateway", whole(entry.event), f"bold {style}", told)
     raise TypeError(type(entry))
 
 
@@ -101,8 +102,8 @@ def _session(entry: SessionEntry) -> Line:
         )
     else:
         details = _end(entry)
-    style = _SESSION_STYLES["lost" if entry.closed_by == "lost" else entry.event]
-    return Line(whole(entry.device), entry.event, style, details)
+    style = _SESSION_STYLES.get("lost" if entry.closed_by == "lost" else entry.event, "yellow")
+    return Line(whole(entry.device), whole(entry.event), style, details)
 
 
 def _end(entry: SessionEntry) -> str:
@@ -112,7 +113,7 @@ def _end(entry: SessionEntry) -> str:
     meaning = explain_close(code)
     reason = whole(entry.reason or "") or (meaning.meaning if code in CLOSE_MEANINGS else "")
     word = f" {meaning.word}" if code in BROKEN_CLOSES else ""
-    what = f"{code}{word} {_CLOSERS[entry.closed_by or 'path']}"
+    what = f"{code}{word} {_CLOSERS.get(entry.closed_by or '', _CLOSERS['path'])}"
     return _join(
         f"{what}: {reason}" if reason else what,
         f"after {amounts.duration(entry.seconds or 0)}",
@@ -152,7 +153,8 @@ def _command(entry: CommandEntry) -> str:
 
 
 def _message(entry: MessageEntry, *, short: bool) -> Line:
-    style = "red" if entry.event in _BAD_NEWS else _MESSAGE_STYLES[entry.direction]
+    direction = "out" if entry.direction == "out" else "in"
+    style = "red" if entry.event in _BAD_NEWS else _MESSAGE_STYLES[direction]
     if entry.body is None:
         details = _join(
             amounts.size(entry.size),
@@ -166,5 +168,5 @@ def _message(entry: MessageEntry, *, short: bool) -> Line:
         details = whole(details)
         if entry.cut:
             details += f" … cut, {amounts.size(entry.size)} in all"
-    what = f"{_ARROWS[entry.direction]} {whole(entry.event)}"
+    what = f"{_ARROWS[direction]} {whole(entry.event)}"
     return Line(whole(entry.device or "?"), what, style, details)

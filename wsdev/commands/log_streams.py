@@ -57,15 +57,21 @@ def quiet_end(*, exact: bool) -> Iterator[TextIO]:
 
 def waiter(out: TextIO) -> Callable[[], None]:
     """What waits for a moment, and notices when nobody reads any more."""
-    try:
-        number = out.fileno()
-    except (OSError, ValueError):
-        return lambda: time.sleep(LOOK_INTERVAL)
-    poll = select.poll()
-    poll.register(number, 0)  # errors are told in any case
 
     def wait() -> None:
-        if any(event & select.POLLERR for _, event in poll.poll(LOOK_INTERVAL * 1000)):
+        if not has_reader(out, LOOK_INTERVAL):
             raise BrokenPipeError
 
     return wait
+
+
+def has_reader(out: TextIO, patience: float = 0.0) -> bool:
+    """Whether somebody may still read what is written; says so after ``patience`` seconds."""
+    try:
+        number = out.fileno()
+    except (OSError, ValueError):
+        time.sleep(patience)
+        return True
+    poll = select.poll()
+    poll.register(number, 0)  # errors are told in any case
+    return not any(event & select.POLLERR for _, event in poll.poll(patience * 1000))

@@ -5,32 +5,21 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Final, TextIO
 
-from rich.console import Console
-from rich.text import Text
-
-from wsdev.commands import amounts
-from wsdev.commands.log_lines import Line, line_of, shown_to_client, whole
-from wsdev.commands.log_streams import make_console, quiet_end, waiter
+from wsdev.commands.log_lines import whole
+from wsdev.commands.log_streams import quiet_end, waiter
+from wsdev.commands.row_writers import Look, row_of, row_writer
 from wsdev.errors import JournalError, UsageError
-from wsdev.journal_entries import Entry, document, json_line, moment
+from wsdev.journal_entries import Entry, document, json_line
 from wsdev.journal_query import Wanted
 from wsdev.journal_reader import JournalReader
 from wsdev.sanitize import printable
 
 _COUNT: Final = 50
-_ROOM_FOR_AGE: Final = 110
-"""Columns of a terminal from which each line also shows how long ago it was."""
-
 _NAMES_SHOWN: Final = 5
-_AGE_WIDTH: Final = 10
-_WHO_WIDTH: Final = (8, 24)
-_WHAT_WIDTH: Final = 16
-"""Of ``← connection_ack``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,75 +126,13 @@ def _json_writer(out: TextIO) -> Writer:
 
 
 def _line_writer(out: TextIO, view: View) -> Writer:
-    console = make_console(out)
-    return _terminal_writer(console, view) if out.isatty() else _plain_writer(console, view)
-
-
-def _plain_writer(console: Console, view: View) -> Writer:
-    """Whole lines for a pipe or a file, with a time that sorts and says its zone."""
-    width = _WHO_WIDTH[0]
+    # While following, everything is from just now.
+    look = Look(relative=view.relative, full=view.full, with_age=not view.follow)
+    write_rows = row_writer(out, look)
+    short = out.isatty() and not view.full
+    explain = view.explain and out.isatty()
 
     def write(entries: list[Entry]) -> None:
-        nonlocal width
-        now = datetime.now(UTC)
-        lines = [line_of(entry) for entry in entries]
-        width = _width(lines, width)
-        for entry, line in zip(entries, lines, strict=True):
-            when = moment(entry.time)
-            if view.relative:
-                shown = f"{amounts.age((now - when).total_seconds()):<{_AGE_WIDTH}}"
-            else:
-                shown = when.astimezone().isoformat(timespec="milliseconds")
-            if console.color_system is None:  # Rich takes ten times as long
-                what = f"{line.what:<{_WHAT_WIDTH}}  {line.details}"
-                console.file.write(f"{shown}  {line.who:<{width}}  {what}".rstrip() + "\n")
-            else:
-                console.print(_columns(f"{shown}  ", line, width), soft_wrap=True)
-        if entries:
-            console.file.flush()
+        write_rows([row_of(entry, short=short, explain=explain) for entry in entries])
 
     return write
-
-
-def _columns(when: str, line: Line, width: int) -> Text:
-    text = Text.assemble(
-        (when, "dim"),
-        f"{line.who:<{width}}  ",
-        (f"{line.what:<{_WHAT_WIDTH}}  ", line.style),
-        line.details,
-    )
-    text.rstrip()
-    return text
-
-
-def _terminal_writer(console: Console, view: View) -> Writer:
-    """Coloured lines, each cut to the terminal unless all of it is wanted."""
-    width, time_width = _WHO_WIDTH[0], 8
-
-    def write(entries: list[Entry]) -> None:
-        nonlocal width, time_width
-        now = datetime.now().astimezone()
-        lines = [line_of(entry, short=not view.full) for entry in entries]
-        times = [moment(entry.time).astimezone() for entry in entries]
-        ages = [amounts.age((now - when).total_seconds()) for when in times]
-        width = _width(lines, width)
-        shown = ages if view.relative else [amounts.moment(when, now) for when in times]
-        time_width = max([time_width, *map(len, shown)])
-        # While following, everything is from just now.
-        with_age = not (view.relative or view.follow) and console.width >= _ROOM_FOR_AGE
-        for entry, line, when, age in zip(entries, lines, shown, ages, strict=True):
-            ago = f"{age:<{_AGE_WIDTH}}  " if with_age else ""
-            text = _columns(f"{when:<{time_width}}  {ago}", line, width)
-            if view.full:
-                console.print(text, soft_wrap=True)  # the terminal folds it, and can be copied from
-            else:
-                console.print(text, no_wrap=True, overflow="ellipsis")
-            for told in shown_to_client(entry) if view.explain else ():
-                console.print(told, soft_wrap=True)
-
-    return write
-
-
-def _width(lines: list[Line], before: int) -> int:
-    """Room for who it is: as they need it, within bounds, never less than it was."""
-    return max([before, *(min(len(line.who), _WHO_WIDTH[1]) for line in lines)])

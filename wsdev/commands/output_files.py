@@ -8,7 +8,7 @@ import secrets
 import stat
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TextIO
+from typing import Any, BinaryIO, TextIO
 
 from wsdev.errors import UsageError
 from wsdev.sanitize import printable
@@ -38,16 +38,29 @@ def whole_file(path: Path, *, replace: bool = True) -> Iterator[TextIO]:
     Raises:
         UsageError: it cannot be written, or there is one that it must not replace.
     """
+    with _whole(path, replace, mode="w", encoding="utf-8", newline="") as out:
+        yield out
+
+
+@contextlib.contextmanager
+def whole_binary_file(path: Path, *, replace: bool = True) -> Iterator[BinaryIO]:
+    """As :func:`whole_file`, for what is no text."""
+    with _whole(path, replace, mode="wb") as out:
+        yield out
+
+
+@contextlib.contextmanager
+def _whole(path: Path, replace: bool, **how: Any) -> Iterator[Any]:
     try:
         target = path.resolve()
-        if target.exists() and not stat.S_ISREG(target.stat().st_mode):
-            with open(target, "w", encoding="utf-8", newline="") as out:  # a pipe, a device
+        if path.exists() and not stat.S_ISREG(path.stat().st_mode):
+            with open(path, **how) as out:  # a pipe, a device; /dev/stdout leads to no name
                 yield out
             return
         if not replace:
             check_new(target)
         with _part(target) as part:
-            with open(part, "w", encoding="utf-8", newline="") as out:
+            with open(part, **how) as out:
                 yield out
                 out.flush()
                 os.fsync(out.fileno())

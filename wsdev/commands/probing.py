@@ -10,8 +10,9 @@ from pathlib import Path
 
 from wsdev import probe
 from wsdev.commands import junit_file, ticket, visit_views, watching
+from wsdev.commands.option_values import seconds
 from wsdev.commands.output_files import whole_file
-from wsdev.commands.visiting import plain_console, seconds
+from wsdev.commands.visiting import plain_console
 from wsdev.diagnosis.facts import Quality
 from wsdev.errors import UsageError
 from wsdev.report import Report, encode_report, make_report

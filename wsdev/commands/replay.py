@@ -61,7 +61,7 @@ def replay(
     same answers; what differs is listed, and the exit code is 33. The token is found as by wsdev
     connect. docs/recordings.md says what is compared.
     """
-    from wsdev.commands import replaying, visiting  # noqa: PLC0415
+    from wsdev.commands import option_values, replaying, visiting  # noqa: PLC0415
 
     if str(file) == str(token_file) == "-":
         raise UsageError(
@@ -73,7 +73,7 @@ def replay(
             url=url,
             device=recording.about.header.device_class,
             name=name or recording.about.header.device,
-            token=visiting.find_token(token, token_file),
+            token=option_values.find_token(token, token_file),
             timeout=timeout,
             cacert=cacert,
             insecure=insecure,

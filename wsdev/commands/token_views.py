@@ -16,7 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from wsdev import client
-from wsdev.commands import visiting
+from wsdev.commands.option_values import seconds
 from wsdev.errors import WsdevError
 from wsdev.failures import no_token_error
 from wsdev.sanitize import printable
@@ -61,7 +61,7 @@ def fetch(
     """
     address = parse_gateway_address(url)
     tls = client.make_tls_context(cacert, insecure=insecure) if address.tls else None
-    limit = visiting.seconds("--timeout", timeout)
+    limit = seconds("--timeout", timeout)
     listed = asyncio.run(client.fetch_tokens(address, tls=tls, patience=limit))
     wanted = {name: found for name, found in listed.items() if device in (None, name) and found}
     if not wanted:

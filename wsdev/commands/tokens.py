@@ -141,9 +141,9 @@ def rotate(
 
     Devices that are connected stay; those with the old token can come in until the grace is over.
     """
-    from wsdev.commands import token_views, visiting  # noqa: PLC0415
+    from wsdev.commands import option_values, token_views  # noqa: PLC0415
 
-    left = visiting.seconds("--grace", grace, least=0)
+    left = option_values.seconds("--grace", grace, least=0)
     with _open_book(state) as book:
         record, token = book.rotate(target, grace=left)
     token_views.show_new(record, token, quiet=quiet, as_json=as_json)
@@ -180,10 +180,10 @@ def check(
 
     Exit codes: 0 good, 30 mistyped or cut, 31 not in this book, 32 revoked or rotated out.
     """
-    from wsdev.commands import token_views, visiting  # noqa: PLC0415
+    from wsdev.commands import option_values, token_views  # noqa: PLC0415
     from wsdev.errors import UsageError  # noqa: PLC0415
 
-    text = visiting.find_token(token, token_file)
+    text = option_values.find_token(token, token_file)
     if text is None:
         raise UsageError("no token to check", "give it as argument, --token-file or WSDEV_TOKEN")
     token_views.check(text, lambda: _open_book(state), as_json=as_json)
@@ -195,9 +195,9 @@ def open_window(
     state: StateOption = None,
 ) -> None:
     """Hand tokens out for a while, to anyone who asks."""
-    from wsdev.commands import visiting  # noqa: PLC0415
+    from wsdev.commands import option_values  # noqa: PLC0415
 
-    left = visiting.seconds("--for", duration)
+    left = option_values.seconds("--for", duration)
     with _open_book(state) as book:
         book.open_window(left)
     typer.echo(f"tokens are handed out at /public/tokens for {duration}; a gateway with")

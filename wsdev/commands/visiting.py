@@ -3,64 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import random
 import sys
 from pathlib import Path
-from typing import Final
 
 import msgspec
 from rich.console import Console
 from rich.text import Text
 
 from wsdev import client, staying
+from wsdev.commands.option_values import seconds
 from wsdev.errors import UsageError, WsdevError
 from wsdev.protocol import DeviceClass, class_of, clean_name
-from wsdev.setting_values import parse_duration
 from wsdev.target import Target
 from wsdev.urls import parse_gateway_address
-
-TOKEN_VARIABLE: Final = "WSDEV_TOKEN"
-
-
-def seconds(option: str, text: str, *, least: float = 0.001) -> float:
-    """The seconds of a time option.
-
-    Raises:
-        UsageError: not a time, or less than ``least``.
-    """
-    try:
-        value = parse_duration(text)
-    except ValueError as exc:
-        raise UsageError(f"{option}: {text!r} is not usable: {exc}", "for example 10s") from None
-    if value < least:
-        least_told = f"{least:g}s" if least >= 1 else f"{least * 1000:g}ms"
-        raise UsageError(f"{option}: {text!r} is too short", f"{least_told} is the shortest")
-    return value
-
-
-def find_token(token: str | None, token_file: Path | None) -> str | None:
-    """The token that was given: flag, then file, then environment; None if none was.
-
-    Raises:
-        UsageError: the file cannot be read, or holds nothing usable.
-    """
-    if token is None and token_file is not None:
-        try:
-            raw = sys.stdin.buffer.read() if str(token_file) == "-" else token_file.read_bytes()
-        except OSError as exc:
-            raise UsageError(
-                f"cannot read --token-file {token_file}: {exc.strerror}", "check path and rights"
-            ) from None
-        token = raw.decode("utf-8", "replace")
-    if token is None:
-        token = os.environ.get(TOKEN_VARIABLE)
-    if token is None:
-        return None
-    token = token.strip()
-    if not token or not token.isascii() or not token.isprintable():
-        raise UsageError("the token given is empty or not plain ASCII", "give the token alone")
-    return token
 
 
 def find_class(name: str) -> DeviceClass:

@@ -11,8 +11,7 @@ import msgspec
 from starlette.responses import Response
 
 from wsdev.absences import offline
-from wsdev.command_queue import MAX_QUEUE_TIME, MAX_TIMEOUT
-from wsdev.command_records import CommandRecord, CommandState
+from wsdev.command_records import MAX_QUEUE_TIME, MAX_TIMEOUT, CommandRecord, CommandState
 from wsdev.console.inputs import Body, Query
 from wsdev.console.operations import Call, Operation, json_answer
 from wsdev.console.problems import NotServed
