@@ -215,13 +215,17 @@ class FileJournal:
         when = int(self._wall_clock() * 1000)
         self._queue.append((session, kind, message_id, data, when, sender))
         if self._idle:
-            self._wake.set()
+            self._wake_writer()
 
     def _add(self, thing: Message | Happening) -> None:
         self._rows += 1
         self._queue.append(thing)
         if self._idle:
-            self._wake.set()
+            self._wake_writer()
+
+    def _wake_writer(self) -> None:
+        self._idle = False  # once is enough: until the writer runs, much more may come
+        self._wake.set()
 
     def _now(self) -> int:
         return int(self._wall_clock() * 1000)
