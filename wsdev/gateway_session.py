@@ -172,7 +172,7 @@ class GatewaySession(Session):
 
     def ack(self, message_id: MessageId) -> None:
         """Tell the device that its message is kept."""
-        self.send(Ack(message_id))
+        self.send_text(encode(Ack(message_id)))
 
     _decode = staticmethod(decode_from_device)
 

@@ -89,7 +89,8 @@ class FileJournal:
             StateFolderError: no right to read or write there.
         """
         self._wall_clock = wall_clock
-        self._limits = limits
+        self._record_bytes = limits.record_bytes
+        self._most_rows, self._most_bytes = limits.unrecorded_rows, limits.unrecorded_bytes
         self._clock = clock
         self._on_commit = on_commit
         self._on_step = on_step
@@ -155,8 +156,7 @@ class FileJournal:
     @property
     def is_full(self) -> bool:
         """Whether so much waits to be recorded that no more should be taken in."""
-        limits = self._limits
-        return self._rows >= limits.unrecorded_rows or self._bytes >= limits.unrecorded_bytes
+        return self._rows >= self._most_rows or self._bytes >= self._most_bytes
 
     @property
     def waiting(self) -> tuple[int, int]:
@@ -234,9 +234,9 @@ class FileJournal:
         """Tell the senders what is on disk."""
         self._rows -= rows
         self._bytes -= group.size
-        for sender, told in group.told.items():
+        for sender, (sizes, ids) in group.told.items():
             try:
-                sender.recorded(told.rows, told.size, told.ids)
+                sender.recorded(len(sizes), sum(sizes), ids)
             except Exception as fault:  # met by one device, and not for the others to suffer
                 self._raise_on_loop(fault)
         for call in group.then:
@@ -295,7 +295,7 @@ class FileJournal:
                 self._sequence,
                 self._windows,
                 self._pictures,
-                self._limits.record_bytes,
+                self._record_bytes,
                 self._open,
             )
             try:

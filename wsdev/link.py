@@ -118,9 +118,10 @@ class Link(asyncio.BufferedProtocol):
 
     def buffer_updated(self, nbytes: int) -> None:
         """Bytes from the peer are in the buffer."""
-        before = self.session.charged
-        self.dispatch(self.session.receive(bytes(self._buffer[:nbytes]), self._clock()))
-        if self.session.charged - before > MANY_FRAMES:
+        session = self.session
+        before = session.charged
+        self.dispatch(session.receive(bytes(self._buffer[:nbytes]), self._clock()))
+        if session.charged - before > MANY_FRAMES:
             self.hold(Hold.TURN)
             asyncio.get_running_loop().call_soon(self.release, Hold.TURN)
 
@@ -161,8 +162,10 @@ class Link(asyncio.BufferedProtocol):
     def flush(self) -> None:
         """Write what the session wants to say."""
         out = self.session.data_to_send()
+        if not out:
+            return
         transport = self._transport
-        if not out or transport is None or transport.is_closing():
+        if transport is None or transport.is_closing():
             return
         half_close = out[-1] == b""
         if half_close:
