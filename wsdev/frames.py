@@ -47,21 +47,22 @@ def whole_frames(data: bytes, max_size: int, *, masked: bool) -> tuple[list[Wire
     while size - at >= 2:
         opcode = _TAKEN.get(data[at])
         length = data[at + 1] ^ mask_bit
-        start = at + 2
-        if length == _TWO_BYTES and size - at >= 4:
+        begin = at + 2 + mask_size
+        if length >= _TWO_BYTES:
+            if length > _TWO_BYTES or size - at < 4:
+                break
             # Also if one byte would do: the package takes that too.
             length = data[at + 2] << 8 | data[at + 3]
-            start = at + 4
-        elif length >= _TWO_BYTES:
-            break
-        begin = start + mask_size
+            begin += 2
         end = begin + length
-        if opcode is None or length > max_size or (opcode == _PONG and length > _LONGEST_PONG):
+        if opcode is None or length > max_size or (length > _LONGEST_PONG and opcode == _PONG):
             break
         if end > size:
             return frames, at, end - at
         payload = data[begin:end]
-        frames.append((opcode, True, apply_mask(payload, data[start:begin]) if masked else payload))
+        if masked:
+            payload = apply_mask(payload, data[begin - 4 : begin])
+        frames.append((opcode, True, payload))
         at = end
     return frames, at, 0
 

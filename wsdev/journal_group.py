@@ -248,7 +248,7 @@ class Group:
 
     def committed(self) -> None:
         """It is on disk now."""
-        self._windows.age({window for window, _ in self._remembered})
+        self._windows.age(window for window, _ in self._remembered)
         for camera, name, size, when in self._files:
             self._pictures.took(camera, name, size, when)
 

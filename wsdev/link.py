@@ -155,7 +155,8 @@ class Link(asyncio.BufferedProtocol):
         """Hand events to the owner, none too (frames may have come all the same), then flush."""
         if self._owner is not None:
             self._owner.handle(events)
-        self.flush()
+        if self.session.unsent:
+            self.flush()
         if events and type(events[-1]) is TimeUp:
             self.abort()
 
