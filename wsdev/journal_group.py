@@ -73,7 +73,7 @@ class Group:
         open_sessions: set[SessionKey],
     ) -> None:
         self.sequence = self._before = sequence
-        self.told: dict[Sender, _Told] = {}
+        self.told: dict[Sender | None, _Told] = {}
         self.size = 0
         self.then: list[Callable[[], None]] = []
         self._windows = windows
@@ -97,19 +97,18 @@ class Group:
         """
         # One loop without calls for the usual message: this is the hot path of the writer.
         times, rows, remembered = self._times, self._rows, self._remembered
-        all_told, total = self.told, 0
+        all_told = self.told
         for thing in things:
             if type(thing) is not tuple:
                 thing(self)  # type: ignore[operator]
                 continue
             session, kind, message_id, data, when, sender = thing
             size = len(data)
-            total += size
-            if sender is not None:
-                told = all_told.get(sender)
-                if told is None:
-                    told = all_told[sender] = ([], [])
-                told[0].append(size)
+            self.size += size
+            told = all_told.get(sender)
+            if told is None:
+                told = all_told[sender] = ([], [])
+            told[0].append(size)
             if kind in BINARY:
                 self._take_binary(session, kind, data, when)
                 continue
@@ -117,8 +116,7 @@ class Group:
             if may_hold_token(text):
                 text = without_tokens(text)
             if message_id is not None and kind in ACKNOWLEDGED:
-                if sender is not None:
-                    told[1].append(message_id)
+                told[1].append(message_id)
                 window = session.window or self._windows.of(session.device)
                 key = hash(text)
                 if key in window.new or key in window.old:
@@ -133,7 +131,6 @@ class Group:
             self.sequence = session.last_message = sequence = self.sequence + 1
             times.append(when)
             rows.append((sequence, session.sequence, when, kind, message_id, text))
-        self.size += total
 
     # Messages
 

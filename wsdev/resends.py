@@ -43,6 +43,11 @@ class ResendWindow:
         key = hash(text)
         return key in self.new or key in self.old
 
+    def age(self, size: int = MOST) -> None:
+        """Let the oldest go if there are enough without them: ``size`` are known in any case."""
+        if len(self.new) >= size:
+            self.old, self.new = self.new, set()
+
 
 class ResendWindows:
     """The windows of the devices that were heard last.
@@ -69,10 +74,8 @@ class ResendWindows:
 
     def age(self, windows: Iterable[ResendWindow]) -> None:
         """After something was added to windows: keep as much as there is room for each device."""
-        enough = self._size
         for window in windows:
-            if len(window.new) >= enough:
-                window.old, window.new = window.new, set()
+            window.age(self._size)
 
     def _loaded(self, device: str) -> ResendWindow:
         window = ResendWindow()
