@@ -75,6 +75,9 @@ _SHORT_HEADS: Final = {
 }
 
 
+_longer_head: Final = struct.Struct("!BBH").pack
+
+
 def gateway_frame(opcode: Opcode, payload: bytes) -> bytes:
     """A final frame of the gateway's: not masked."""
     length = len(payload)
@@ -89,11 +92,11 @@ def device_frame(opcode: Opcode, payload: bytes) -> bytes:
     if length < _TWO_BYTES:
         head = bytes((_FIN | opcode, _MASKED | length))
     elif length < 1 << 16:
-        head = struct.pack("!BBH", _FIN | opcode, _MASKED | _TWO_BYTES, length)
+        head = _longer_head(_FIN | opcode, _MASKED | _TWO_BYTES, length)
     else:
         return Frame(opcode, payload).serialize(mask=True)
     mask = _new_mask()
-    return head + mask + apply_mask(payload, mask)
+    return b"".join((head, mask, apply_mask(payload, mask)))
 
 
 _masks: Final[list[bytes]] = []
