@@ -15,8 +15,9 @@ from wsdev.journal_group import Happening, Message
 
 GROUP_ROWS: Final = 500
 GROUP_SECONDS: Final = 0.02
-_SLICES: Final = 5
+_SLICES: Final = 10
 _SLICE_SECONDS: Final = GROUP_SECONDS / _SLICES
+_AT_FIRST: Final = 2  # of them: what answers the latest acks is on its way
 _FEW_ROWS: Final = 16
 """A group after one as small as this is not waited for: a lone device gets its ack at once."""
 
@@ -72,7 +73,7 @@ class JournalQueue:
         """
         expects_company = self._last_rows > _FEW_ROWS
         if expects_company:
-            self._wait_for(self._enough, _SLICE_SECONDS)  # the first need not wake us
+            self._wait_for(self._enough, _AT_FIRST * _SLICE_SECONDS)  # the first need not wake us
         self._wait_for(1, 0 if at_once else _IDLE_SECONDS)
         if expects_company:
             self._wait_for_company()
@@ -84,7 +85,7 @@ class JournalQueue:
         self._until_look -= 1
         if not self._until_look:
             self._until_look, enough = _LOOK_EVERY, GROUP_ROWS
-        for _ in range(_SLICES - 1):
+        for _ in range(_SLICES - _AT_FIRST):
             size = len(self._things)
             if not 0 < size < enough or self.is_closing:
                 self._enough = enough
