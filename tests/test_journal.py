@@ -35,8 +35,9 @@ from journal_bench import (
 
 from wsdev import journal_schema
 from wsdev.errors import JournalError, LocalError, StateFolderError
-from wsdev.journal import GROUP_ROWS, FileJournal
+from wsdev.journal import FileJournal
 from wsdev.journal_group import SessionKey
+from wsdev.journal_queue import GROUP_ROWS
 from wsdev.journal_schema import FILE_NAME, PICTURES_FOLDER, suspicion
 from wsdev.journal_tail import NOTE_AFTER
 from wsdev.limits import Limits

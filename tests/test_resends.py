@@ -81,7 +81,7 @@ def test_device_not_heard_for_longest_gives_way_and_is_loaded_again() -> None:
 def say(windows: ResendWindows, device: str, text: str) -> None:
     window = windows.of(device)
     window.new.add(hash(text))
-    windows.age(window)
+    windows.age([window])
 
 
 def known(window: ResendWindow, upto: int) -> int:

@@ -172,7 +172,10 @@ class Connection:
                 held, self._held = self._held, None
                 for earlier in held:
                     self._act(earlier)
-            self._act(event)
+            if type(event) is MessageReceived:
+                self._take_message(event)
+            else:
+                self._act(event)
             if self.member is None and self._admission is not None:
                 return  # closed: what the device said after that was not heard
         if self.member is not None:
@@ -317,8 +320,9 @@ class Connection:
     # The conversation
 
     def _take_message(self, event: MessageReceived) -> None:
+        assert self._record is not None
         message = event.message
-        message_id = self._recording().took_message(event)
+        message_id = self._record.took_message(event)
         if type(message) is Connect or type(message) is OlderConnect:  # isinstance would be slow
             self._greet(message)
             return

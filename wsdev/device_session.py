@@ -79,7 +79,7 @@ class DeviceSession(Session):
         for name, value in headers:
             request.headers[name] = value
         self._upgrade.send_request(request)
-        self._out += self._upgrade.data_to_send()
+        self.unsent += self._upgrade.data_to_send()
 
     # The upgrade
 
@@ -101,7 +101,7 @@ class DeviceSession(Session):
         received = ws.events_received()
         failure = ws.handshake_exc
         if failure is not None:
-            self._out += ws.data_to_send()
+            self.unsent += ws.data_to_send()
             self._start_closing(now)
             if isinstance(failure, InvalidStatus):
                 response = failure.response
@@ -158,7 +158,7 @@ class DeviceSession(Session):
     def _send_fragments(self, opcode: Opcode, data: bytes) -> None:
         if self._may_send:
             self.messages_sent += 1
-            self._out += self._frames().fragments(opcode, data, self._fragment_above)
+            self.unsent += self._frames().fragments(opcode, data, self._fragment_above)
 
     def acknowledge(
         self, *, command_id: str | None, command_type: str | None, detail: Any = None

@@ -258,9 +258,10 @@ class FleetDevice:
         if type(message) is Ack:
             said = self._unacked.pop(message.id, None)
             if said is not None:
+                now = self._fleet.now()
                 figures.acked += 1
-                figures.round_trips.add(self._fleet.now() - said[0])
-                self._say_next()
+                figures.round_trips.add(now - said[0])
+                self._say_next(now)
         elif isinstance(message, ConnectionAck):
             self._welcomed()
         elif isinstance(message, ErrorMessage):
@@ -283,7 +284,7 @@ class FleetDevice:
         for message_id, (_, text) in self._unacked.items():
             self._unacked[message_id] = (now, text)
             self._session.send_text(text)
-        self._say_next()
+        self._say_next(now)
 
     def _speak_at(self, when: float, saying: Saying) -> None:
         """Say it at that time, and again after its interval."""
@@ -292,7 +293,7 @@ class FleetDevice:
             if self._is_final or self._fleet.is_ending:
                 return
             if self.is_in:
-                self._say(saying)
+                self._say(saying, self._fleet.now())
                 if self.link is not None:
                     self.link.flush()
             # From the time that was meant, or each turn of the agenda would add to the interval.
@@ -301,16 +302,15 @@ class FleetDevice:
 
         self._fleet.at(when, speak)
 
-    def _say_next(self) -> None:
+    def _say_next(self, now: float) -> None:
         """Without an interval: what has none of its own, once all before is acknowledged."""
         if self._fleet.interval or self._fleet.is_ending or self._unacked:
             return
         for saying in self._says_at_acks:
-            self._say(saying)
+            self._say(saying, now)
 
-    def _say(self, saying: Saying) -> None:
-        session, now = self._session, self._fleet.now()
-        figures = self._fleet.figures
+    def _say(self, saying: Saying, now: float) -> None:
+        session, figures = self._session, self._fleet.figures
         assert session is not None
         message_id: MessageId | None = None
         if saying.message:

@@ -47,21 +47,22 @@ def whole_frames(data: bytes, max_size: int, *, masked: bool) -> tuple[list[Wire
     while size - at >= 2:
         opcode = _TAKEN.get(data[at])
         length = data[at + 1] ^ mask_bit
-        start = at + 2
-        if length == _TWO_BYTES and size - at >= 4:
+        begin = at + 2 + mask_size
+        if length >= _TWO_BYTES:
+            if length > _TWO_BYTES or size - at < 4:
+                break
             # Also if one byte would do: the package takes that too.
             length = data[at + 2] << 8 | data[at + 3]
-            start = at + 4
-        elif length >= _TWO_BYTES:
-            break
-        begin = start + mask_size
+            begin += 2
         end = begin + length
-        if opcode is None or length > max_size or (opcode == _PONG and length > _LONGEST_PONG):
+        if opcode is None or length > max_size or (length > _LONGEST_PONG and opcode == _PONG):
             break
         if end > size:
             return frames, at, end - at
         payload = data[begin:end]
-        frames.append((opcode, True, apply_mask(payload, data[start:begin]) if masked else payload))
+        if masked:
+            payload = apply_mask(payload, data[begin - 4 : begin])
+        frames.append((opcode, True, payload))
         at = end
     return frames, at, 0
 
@@ -72,6 +73,9 @@ _SHORT_HEADS: Final = {
     opcode: [bytes((_FIN | opcode, length)) for length in range(_TWO_BYTES)]
     for opcode in (Opcode.TEXT, Opcode.BINARY, Opcode.PING)
 }
+
+
+_longer_head: Final = struct.Struct("!BBH").pack
 
 
 def gateway_frame(opcode: Opcode, payload: bytes) -> bytes:
@@ -88,11 +92,11 @@ def device_frame(opcode: Opcode, payload: bytes) -> bytes:
     if length < _TWO_BYTES:
         head = bytes((_FIN | opcode, _MASKED | length))
     elif length < 1 << 16:
-        head = struct.pack("!BBH", _FIN | opcode, _MASKED | _TWO_BYTES, length)
+        head = _longer_head(_FIN | opcode, _MASKED | _TWO_BYTES, length)
     else:
         return Frame(opcode, payload).serialize(mask=True)
     mask = _new_mask()
-    return head + mask + apply_mask(payload, mask)
+    return b"".join((head, mask, apply_mask(payload, mask)))
 
 
 _masks: Final[list[bytes]] = []

@@ -118,18 +118,18 @@ class GatewaySession(Session):
         """
         agreed, rest = self._agreed, self._head
         assert agreed is not None
-        self._out.append(agreed.answer)
+        self.unsent.append(agreed.answer)
         wire = Wire(SERVER, device_class.max_message, extensions=agreed.extensions)
         self._head = self._agreed = None
         self.device_class = device_class
         self._open(wire, now)
-        return self._receive_frames(bytes(rest), now) if rest else []
+        return self._take_frames(wire, wire.receive(bytes(rest)), now) if rest else []
 
     def answer(self, response: bytes, now: float) -> None:
         """Answer with plain HTTP and half-close; what comes after is dropped."""
         if self.state is State.HANDSHAKE:
             self._head = self._agreed = None
-            self._out += (response, b"")
+            self.unsent += (response, b"")
             self._start_closing(now)
 
     # The conversation
@@ -172,7 +172,7 @@ class GatewaySession(Session):
 
     def ack(self, message_id: MessageId) -> None:
         """Tell the device that its message is kept."""
-        self.send(Ack(message_id))
+        self.send_text(encode(Ack(message_id)))
 
     _decode = staticmethod(decode_from_device)
 

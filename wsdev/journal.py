@@ -2,7 +2,7 @@
 
 The event loop puts things into a queue; one thread writes them in groups, a transaction each, and
 reports back what is on disk. A group is what came while the last one was written; under load it is
-waited for until nothing more comes, at most 20 ms or 500 rows. When the disk is full or stalls, the
+waited for, at most 20 ms or 500 rows (journal_queue). When the disk is full or stalls, the
 group is tried again until it is written: nothing is given up, nothing is acknowledged, and the
 queue, being bounded, makes the devices wait. A row that no try can bring in is left out, without an
 ack, and its fault is raised on the event loop.
@@ -13,7 +13,6 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final, Self
@@ -24,6 +23,7 @@ from wsdev.errors import LocalError
 from wsdev.journal_file import begin_run
 from wsdev.journal_group import Group, Happening, Message, Sender, SessionKey
 from wsdev.journal_interface import Notify
+from wsdev.journal_queue import JournalQueue
 from wsdev.journal_schema import JOURNAL, PICTURES_FOLDER, suspicion
 from wsdev.limits import Limits
 from wsdev.picture_store import PictureStore, set_pictures_aside
@@ -32,20 +32,11 @@ from wsdev.records import PicturesKept, Refusal, SessionEnd, SessionStart
 from wsdev.resends import MOST, ResendWindows
 from wsdev.retention import Retention
 
-GROUP_ROWS: Final = 500
-GROUP_SECONDS: Final = 0.02
-_GROUP_SLICES: Final = 10
-_FEW_ROWS: Final = 16
-"""A group after one as small as this is not waited for: a lone device gets its ack at once."""
-
 SLOW_SECONDS: Final = 5.0
 """A group that is not written after so long is trouble, even if the disk has not refused it."""
 
 RETRY_SECONDS: Final = 0.5
 """Between two tries to write what the disk did not take."""
-
-_IDLE_SECONDS: Final = 1.0
-
 
 OnCommit = Callable[[float, int], None]
 """Is told, in the writer's thread, the seconds and the rows of each commit."""
@@ -89,7 +80,8 @@ class FileJournal:
             StateFolderError: no right to read or write there.
         """
         self._wall_clock = wall_clock
-        self._limits = limits
+        self._record_bytes = limits.record_bytes
+        self._most_rows, self._most_bytes = limits.unrecorded_rows, limits.unrecorded_bytes
         self._clock = clock
         self._on_commit = on_commit
         self._on_step = on_step
@@ -108,13 +100,11 @@ class FileJournal:
         self._retention = Retention(self._file, store, keep=keep, most=most, clock=clock)
         self._windows = ResendWindows(self._resendable)
         self._rows = self._bytes = self._left_out = 0
-        self._queue: deque[Message | Happening] = deque()
+        self._queue = JournalQueue()
         self._in_hand = 0
         self._in_hand_since = 0.0
         self._open: set[SessionKey] = set()
-        self._last_rows = 0
-        self._wake = threading.Event()
-        self._idle = self._housework = False
+        self._housework = False
         self._closing = threading.Event()
         self._recording_trouble = self._keeping_trouble = ""
         self._notify: Notify | None = None
@@ -137,7 +127,7 @@ class FileJournal:
         """
         self._add(lambda group: group.end_run(self._now()))
         self._closing.set()
-        self._wake.set()
+        self._queue.close()
         if self._notify is None:
             self._thread.start()
         self._thread.join(patience)
@@ -155,8 +145,7 @@ class FileJournal:
     @property
     def is_full(self) -> bool:
         """Whether so much waits to be recorded that no more should be taken in."""
-        limits = self._limits
-        return self._rows >= limits.unrecorded_rows or self._bytes >= limits.unrecorded_bytes
+        return self._rows >= self._most_rows or self._bytes >= self._most_bytes
 
     @property
     def waiting(self) -> tuple[int, int]:
@@ -217,15 +206,11 @@ class FileJournal:
         self._bytes += len(data)
         self._rows += 1
         when = int(self._wall_clock() * 1000)
-        self._queue.append((session, kind, message_id, data, when, sender))
-        if self._idle:
-            self._wake.set()
+        self._queue.put((session, kind, message_id, data, when, sender))
 
     def _add(self, thing: Message | Happening) -> None:
         self._rows += 1
-        self._queue.append(thing)
-        if self._idle:
-            self._wake.set()
+        self._queue.put(thing)
 
     def _now(self) -> int:
         return int(self._wall_clock() * 1000)
@@ -234,9 +219,11 @@ class FileJournal:
         """Tell the senders what is on disk."""
         self._rows -= rows
         self._bytes -= group.size
-        for sender, told in group.told.items():
+        for sender, (sizes, ids) in group.told.items():
+            if sender is None:
+                continue  # nobody waits for what was said to a device
             try:
-                sender.recorded(told.rows, told.size, told.ids)
+                sender.recorded(len(sizes), sum(sizes), ids)
             except Exception as fault:  # met by one device, and not for the others to suffer
                 self._raise_on_loop(fault)
         for call in group.then:
@@ -255,7 +242,7 @@ class FileJournal:
 
     def _write_all(self) -> None:
         while True:
-            things = self._gather()
+            things = self._queue.take(at_once=self._housework)
             self._in_hand_since = self._clock()
             self._in_hand = len(things)
             if things and not self._commit(things):
@@ -264,27 +251,6 @@ class FileJournal:
             if self._closing.is_set() and not self._queue:
                 break
             self._keep_house()
-
-    def _gather(self) -> list[Message | Happening]:
-        """The next group; empty if there was nothing for a while."""
-        queue = self._queue
-        if not queue:
-            # In this order: what comes after the look finds us idle and wakes us.
-            self._idle = True
-            busy = queue or self._housework or self._closing.is_set()
-            self._wake.wait(0 if busy else _IDLE_SECONDS)
-            self._idle = False
-            self._wake.clear()
-        size = len(queue)
-        for _ in range(_GROUP_SLICES if self._last_rows > _FEW_ROWS else 0):
-            if not 0 < size < GROUP_ROWS or self._closing.is_set():
-                break
-            time.sleep(GROUP_SECONDS / _GROUP_SLICES)
-            if len(queue) == size:
-                break
-            size = len(queue)
-        self._last_rows = min(size, GROUP_ROWS)
-        return [queue.popleft() for _ in range(self._last_rows)]
 
     def _commit(self, things: list[Message | Happening]) -> bool:
         """Write a group, however long that takes; False if it was given up, on closing."""
@@ -295,7 +261,7 @@ class FileJournal:
                 self._sequence,
                 self._windows,
                 self._pictures,
-                self._limits.record_bytes,
+                self._record_bytes,
                 self._open,
             )
             try:

@@ -48,15 +48,8 @@ Happening = Callable[["Group"], None]
 """Anything else: adds itself to a group."""
 
 
-class _Told:
-    """What a sender will be told."""
-
-    __slots__ = ("ids", "rows", "size")
-
-    def __init__(self) -> None:
-        self.rows = 0
-        self.size = 0
-        self.ids: list[MessageId] = []
+_Told = tuple[list[int], list[MessageId]]
+"""What a sender will be told: the sizes of its messages, and what is acknowledged."""
 
 
 class Group:
@@ -80,7 +73,7 @@ class Group:
         open_sessions: set[SessionKey],
     ) -> None:
         self.sequence = self._before = sequence
-        self.told: dict[Sender, _Told] = {}
+        self.told: dict[Sender | None, _Told] = {}
         self.size = 0
         self.then: list[Callable[[], None]] = []
         self._windows = windows
@@ -104,6 +97,7 @@ class Group:
         """
         # One loop without calls for the usual message: this is the hot path of the writer.
         times, rows, remembered = self._times, self._rows, self._remembered
+        all_told = self.told
         for thing in things:
             if type(thing) is not tuple:
                 thing(self)  # type: ignore[operator]
@@ -111,7 +105,10 @@ class Group:
             session, kind, message_id, data, when, sender = thing
             size = len(data)
             self.size += size
-            told = None if sender is None else self._count(sender, size)
+            told = all_told.get(sender)
+            if told is None:
+                told = all_told[sender] = ([], [])
+            told[0].append(size)
             if kind in BINARY:
                 self._take_binary(session, kind, data, when)
                 continue
@@ -119,8 +116,7 @@ class Group:
             if may_hold_token(text):
                 text = without_tokens(text)
             if message_id is not None and kind in ACKNOWLEDGED:
-                if told is not None:
-                    told.ids.append(message_id)
+                told[1].append(message_id)
                 window = session.window or self._windows.of(session.device)
                 key = hash(text)
                 if key in window.new or key in window.old:
@@ -130,21 +126,13 @@ class Group:
             elif size > self._record_bytes:
                 self._take_cut(thing, text)
                 continue
-            if isinstance(message_id, int) or (message_id and may_hold_token(message_id)):
+            if type(message_id) is not str or may_hold_token(message_id):
                 message_id = _storable(message_id)
             self.sequence = session.last_message = sequence = self.sequence + 1
             times.append(when)
             rows.append((sequence, session.sequence, when, kind, message_id, text))
 
     # Messages
-
-    def _count(self, sender: Sender, size: int) -> _Told:
-        told = self.told.get(sender)
-        if told is None:
-            told = self.told[sender] = _Told()
-        told.rows += 1
-        told.size += size
-        return told
 
     def _next(self, session: SessionKey, when: int) -> int:
         session.last_message = sequence = self.next(when)
@@ -255,14 +243,13 @@ class Group:
 
     def give_up(self) -> None:
         """It cannot be written: its senders are told so that they wait no longer, without acks."""
-        for told in self.told.values():
-            told.ids.clear()
+        for _, ids in self.told.values():
+            ids.clear()
         self._forget()
 
     def committed(self) -> None:
         """It is on disk now."""
-        for window in {window for window, _ in self._remembered}:
-            self._windows.age(window)
+        self._windows.age(window for window, _ in self._remembered)
         for camera, name, size, when in self._files:
             self._pictures.took(camera, name, size, when)
 

@@ -118,9 +118,10 @@ class Link(asyncio.BufferedProtocol):
 
     def buffer_updated(self, nbytes: int) -> None:
         """Bytes from the peer are in the buffer."""
-        before = self.session.charged
-        self.dispatch(self.session.receive(bytes(self._buffer[:nbytes]), self._clock()))
-        if self.session.charged - before > MANY_FRAMES:
+        session = self.session
+        before = session.charged
+        self.dispatch(session.receive(bytes(self._buffer[:nbytes]), self._clock()))
+        if session.charged - before > MANY_FRAMES:
             self.hold(Hold.TURN)
             asyncio.get_running_loop().call_soon(self.release, Hold.TURN)
 
@@ -154,15 +155,18 @@ class Link(asyncio.BufferedProtocol):
         """Hand events to the owner, none too (frames may have come all the same), then flush."""
         if self._owner is not None:
             self._owner.handle(events)
-        self.flush()
+        if self.session.unsent:
+            self.flush()
         if events and type(events[-1]) is TimeUp:
             self.abort()
 
     def flush(self) -> None:
         """Write what the session wants to say."""
         out = self.session.data_to_send()
+        if not out:
+            return
         transport = self._transport
-        if not out or transport is None or transport.is_closing():
+        if transport is None or transport.is_closing():
             return
         half_close = out[-1] == b""
         if half_close:

@@ -35,9 +35,8 @@ def log_fault(event: str, error: BaseException | None, /, **fields: Any) -> None
     LOGGER.error(event, exc_info=error, extra={_FIELDS: fields})
 
 
-def is_logged(level: int) -> bool:
-    """Whether lines of ``level`` are written: lets a hot path save the building of one."""
-    return LOGGER.isEnabledFor(level)
+is_logged: Final = LOGGER.isEnabledFor
+"""Whether lines of a level are written: lets a hot path save the building of one."""
 
 
 def set_up(style: str, level: str, stream: TextIO | None = None) -> None:

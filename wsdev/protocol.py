@@ -13,7 +13,7 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 
 from wsdev.errors import ProtocolViolation
-from wsdev.json_bounds import find_excess
+from wsdev.json_bounds import Excess, find_excess
 from wsdev.sanitize import printable
 
 # Paths of the device plane.
@@ -279,14 +279,9 @@ _anything: msgspec.json.Decoder[Any] = msgspec.json.Decoder()
 _encoder = msgspec.json.Encoder()
 
 
-def _check_bounds(text: bytes) -> None:
-    """Refuse nesting and integers that a decoder or a database may choke on.
-
-    Raises:
-        BadMessage: with code ``too_deep`` or ``number_too_large``.
-    """
-    if (excess := find_excess(text)) is not None:
-        raise BadMessage(excess.cause, excess.hint, code=excess.code)
+def _out_of_bounds(excess: Excess) -> BadMessage:
+    """The error for what a decoder or a database may choke on."""
+    return BadMessage(excess.cause, excess.hint, code=excess.code)
 
 
 def decode_from_device(text: bytes) -> DeviceMessage:
@@ -298,7 +293,8 @@ def decode_from_device(text: bytes) -> DeviceMessage:
     Raises:
         BadMessage: not JSON, not an object, no ``type``, wrong fields, too deep, too large.
     """
-    _check_bounds(text)
+    if (excess := find_excess(text)) is not None:
+        raise _out_of_bounds(excess)
     try:
         return _from_device.decode(text)  # type: ignore[no-any-return]
     except (msgspec.DecodeError, RecursionError) as exc:
@@ -318,7 +314,8 @@ def decode_from_gateway(text: bytes) -> GatewayMessage:
     Raises:
         BadMessage: not JSON, not an object, wrong fields, too deep, too large.
     """
-    _check_bounds(text)
+    if (excess := find_excess(text)) is not None:
+        raise _out_of_bounds(excess)
     try:
         return _from_gateway.decode(text)  # type: ignore[no-any-return]
     except (msgspec.DecodeError, RecursionError) as exc:

@@ -72,9 +72,10 @@ class ResendWindows:
         self._windows.move_to_end(device)
         return window
 
-    def age(self, window: ResendWindow) -> None:
-        """After something was added to a window: keep as much as there is room for each device."""
-        window.age(self._size)
+    def age(self, windows: Iterable[ResendWindow]) -> None:
+        """After something was added to windows: keep as much as there is room for each device."""
+        for window in windows:
+            window.age(self._size)
 
     def _loaded(self, device: str) -> ResendWindow:
         window = ResendWindow()

@@ -68,6 +68,10 @@ TRANSITIONS: Final[dict[State, frozenset[State]]] = {
     State.CLOSED: frozenset(),
 }
 
+# To look a member up in its enum takes longer than all else that is done with it for a message.
+_OPEN: Final = State.OPEN
+_TEXT_FRAME: Final = Opcode.TEXT
+
 
 @dataclass(frozen=True, slots=True)
 class SessionPolicy:
@@ -97,6 +101,7 @@ class Session(ABC):
         bytes_received, messages_received, bytes_sent, messages_sent: Totals.
         charged: Messages, control frames and empty fragments: all that costs us work for next to
             no bytes of the peer's, and so counts against its budget.
+        unsent: What :meth:`data_to_send` will give.
     """
 
     __slots__ = (
@@ -104,7 +109,6 @@ class Session(ABC):
         "_listening_since",
         "_may_send",
         "_more_quiet",
-        "_out",
         "_parts",
         "_ping_count",
         "_ping_payload",
@@ -120,6 +124,7 @@ class Session(ABC):
         "messages_sent",
         "policy",
         "state",
+        "unsent",
     )
 
     def __init__(self, policy: SessionPolicy, now: float) -> None:
@@ -134,7 +139,7 @@ class Session(ABC):
         self.charged = 0
         self._wire: Wire | None = None
         self._may_send = False
-        self._out: list[bytes] = []
+        self.unsent: list[bytes] = []
         self._parts: bytearray | None = None
         self._text_parts = False
         self._announced: Frame | None = None
@@ -149,13 +154,15 @@ class Session(ABC):
         """Take bytes from the peer, cut anywhere; return what they mean."""
         self.last_received = now
         self.bytes_received += len(data)
-        if self.state is State.OPEN:
-            return self._receive_frames(data, now)
+        if self.state is _OPEN:
+            wire = self._wire
+            assert wire is not None
+            return self._take_frames(wire, wire.receive(data), now)
         if self.state is State.HANDSHAKE:
             return self._receive_handshake(data, now)
         if self.state is State.CLOSING and self._wire is not None:
             self._wire.receive_close(data)
-            self._out += self._wire.data_to_send()
+            self.unsent += self._wire.data_to_send()
         # Else: after a refusal some clients write frames as if they were in. Junk, dropped.
         return []
 
@@ -173,7 +180,7 @@ class Session(ABC):
 
     def data_to_send(self) -> list[bytes]:
         """The bytes to send since the last call; ``b""`` asks for a half-close."""
-        out, self._out = self._out, []
+        out, self.unsent = self.unsent, []
         for data in out:
             self.bytes_sent += len(data)
         return out
@@ -186,13 +193,15 @@ class Session(ABC):
         """Send UTF-8 text as one frame; nothing happens unless open."""
         if self._may_send:
             self.messages_sent += 1
-            self._out.append(self._frames().frame(Opcode.TEXT, text))
+            wire = self._wire
+            assert wire is not None
+            self.unsent.append(wire.frame(_TEXT_FRAME, text))
 
     def send_binary(self, data: bytes) -> None:
         """Send a binary message as one frame; nothing happens unless open."""
         if self._may_send:
             self.messages_sent += 1
-            self._out.append(self._frames().frame(Opcode.BINARY, data))
+            self.unsent.append(self._frames().frame(Opcode.BINARY, data))
 
     def ping(self, now: float) -> None:
         """Ask for a sign of life now; the answer comes as :class:`PongReceived`."""
@@ -200,7 +209,7 @@ class Session(ABC):
             self._ping_count += 1
             self._ping_payload = struct.pack("!I", self._ping_count)[: self._ping_size()]
             self._ping_sent = now
-            self._out.append(self._frames().frame(Opcode.PING, self._ping_payload))
+            self.unsent.append(self._frames().frame(Opcode.PING, self._ping_payload))
 
     def close(self, code: int, reason: str, now: float) -> list[Event]:
         """Close with ``code`` and ``reason`` (cut to 123 bytes); nothing happens unless open."""
@@ -209,7 +218,7 @@ class Session(ABC):
         wire = self._frames()
         reason = reason.encode()[:MAX_CLOSE_REASON].decode(errors="ignore")
         wire.close(code, reason)
-        self._out += wire.data_to_send()
+        self.unsent += wire.data_to_send()
         self._start_closing(now)
         return [Closed(code, reason, ClosedBy.HERE)]
 
@@ -292,18 +301,20 @@ class Session(ABC):
         assert self._wire is not None
         return self._wire
 
-    def _receive_frames(self, data: bytes, now: float) -> list[Event]:
-        wire = self._frames()
-        return self._take_frames(wire, wire.receive(data), now)
-
     def _take_frames(self, wire: Wire, frames: Sequence[WireFrame], now: float) -> list[Event]:
-        self._out += wire.data_to_send()
-        self._may_send = wire.is_open
         events: list[Event] = []
+        if not wire.is_silent:
+            self.unsent += wire.data_to_send()
+            self._may_send = wire.is_open
         for opcode, is_final, payload in frames:
-            self._take(opcode, is_final, payload, events, now)
-            if self.state is not State.OPEN:
+            if opcode == _TEXT and is_final and payload:  # nearly always
+                self._take_message(True, payload, events, now)
+            else:
+                self._take(opcode, is_final, payload, events, now)
+            if self.state is not _OPEN:
                 return events
+        if wire.is_silent:
+            return events
         sent = wire.close_sent_for_error
         if sent is not None:
             self._start_closing(now)
@@ -346,11 +357,12 @@ class Session(ABC):
             events.append(BinaryReceived(data, self._announced))
             self._announced = None
             return
-        try:
-            str(data, "utf-8")
-        except UnicodeDecodeError:
-            events.append(self._fail(CloseCode.INVALID_DATA, "text is not UTF-8", now))
-            return
+        if not data.isascii():
+            try:
+                str(data, "utf-8")
+            except UnicodeDecodeError:
+                events.append(self._fail(CloseCode.INVALID_DATA, "text is not UTF-8", now))
+                return
         try:
             message = self._decode(data)
         except BadMessage as error:
@@ -368,7 +380,7 @@ class Session(ABC):
         """Fail the connection (RFC 6455 section 7.1.7)."""
         wire = self._frames()
         wire.fail(code, reason)
-        self._out += wire.data_to_send()
+        self.unsent += wire.data_to_send()
         self._start_closing(now)
         return Closed(code, reason, ClosedBy.HERE)
 

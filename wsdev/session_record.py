@@ -77,6 +77,7 @@ class SessionRecord:
     """
 
     __slots__ = (
+        "_is_held",
         "_journal",
         "_key",
         "_link",
@@ -102,6 +103,7 @@ class SessionRecord:
         self._rtts: array[float] | None = None
         self._unrecorded_rows = 0
         self._unrecorded_bytes = 0
+        self._is_held = False
         self._key = journal.start_session(start)
 
     def traffic(self) -> Traffic:
@@ -163,6 +165,7 @@ class SessionRecord:
             or self._unrecorded_bytes >= UNRECORDED_BYTES
             or journal.is_full
         ):
+            self._is_held = True
             self._link.hold(Hold.JOURNAL)
 
     def recorded(self, rows: int, size: int, ids: Sequence[MessageId]) -> None:
@@ -174,9 +177,11 @@ class SessionRecord:
                 self._session.ack(message_id)
             self._link.flush()
         if (
-            self._unrecorded_rows <= UNRECORDED_ROWS // 2
+            self._is_held
+            and self._unrecorded_rows <= UNRECORDED_ROWS // 2
             and self._unrecorded_bytes <= UNRECORDED_BYTES // 2
         ):
+            self._is_held = False
             self._link.release(Hold.JOURNAL)
 
     def sent(self, word: str, text: bytes) -> None:

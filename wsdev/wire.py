@@ -50,6 +50,7 @@ class Wire:
 
     Attributes:
         is_open: No close frame was sent or received, in all the bytes that came so far.
+        is_silent: Nothing but plain frames came so far: none of it has to be answered.
     """
 
     __slots__ = (
@@ -61,6 +62,7 @@ class Wire:
         "_side",
         "_wanted",
         "is_open",
+        "is_silent",
     )
 
     def __init__(
@@ -85,6 +87,7 @@ class Wire:
         self._look()
         if self._is_plain and library is not None and not library.events:
             self._library = None  # it keeps the answer to the upgrade as long as it lives
+        self.is_silent = self._library is None
 
     def receive(self, data: bytes) -> list[WireFrame]:
         """The frames that end in these bytes.
@@ -176,6 +179,7 @@ class Wire:
     def _made(self) -> Protocol:
         if self._library is None:
             self._library = Protocol(self._side, max_size=self._max_size, logger=WIRE_LOGGER)
+            self.is_silent = False
         if self._begun is not None:
             self._library.receive_data(self._begun)
             self._begun = None

@@ -1,0 +1,106 @@
+"""What waits to be recorded, between the event loop that puts it in and the writer's thread.
+
+The writer takes it in groups. Under load it waits for company, since each group costs a sync; but
+no longer than it helps: until nothing more comes, or as much as came then the last time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections import deque
+from queue import Empty, SimpleQueue
+from typing import Final
+
+from wsdev.journal_group import Happening, Message
+
+GROUP_ROWS: Final = 500
+GROUP_SECONDS: Final = 0.02
+_SLICES: Final = 10
+_SLICE_SECONDS: Final = GROUP_SECONDS / _SLICES
+_AT_FIRST: Final = 2  # of them: what answers the latest acks is on its way
+_FEW_ROWS: Final = 16
+"""A group after one as small as this is not waited for: a lone device gets its ack at once."""
+
+_IDLE_SECONDS: Final = 1.0
+
+_LOOK_EVERY: Final = 8
+"""Groups under load, of which one is waited for until nothing more comes. The others are whole with
+as much as came then: devices that wait for their ack before they say more say no more than that."""
+
+_NOT_AWAITED: Final = 1 << 62
+
+
+class JournalQueue:
+    """Things in the order in which they happened.
+
+    Attributes:
+        is_closing: Nothing is waited for any more.
+    """
+
+    def __init__(self) -> None:
+        self.is_closing = False
+        self._things: deque[Message | Happening] = deque()
+        self._wake: SimpleQueue[None] = SimpleQueue()  # far cheaper than an Event
+        self._awaited = _NOT_AWAITED
+        self._last_rows = 0
+        self._enough = GROUP_ROWS
+        self._until_look = _LOOK_EVERY
+
+    def __len__(self) -> int:
+        return len(self._things)
+
+    # On the event loop
+
+    def put(self, thing: Message | Happening) -> None:
+        """Add what happened."""
+        self._things.append(thing)
+        if len(self._things) >= self._awaited:
+            self._awaited = _NOT_AWAITED  # woken once: until it runs, much more may come
+            self._wake.put(None)
+
+    def close(self) -> None:
+        """Wait for nothing any more."""
+        self.is_closing = True
+        self._wake.put(None)
+
+    # In the writer's thread
+
+    def take(self, *, at_once: bool) -> list[Message | Happening]:
+        """The next group; empty if there was nothing for a while.
+
+        Args:
+            at_once: If there is nothing, there is something else to do.
+        """
+        expects_company = self._last_rows > _FEW_ROWS
+        if expects_company:
+            self._wait_for(self._enough, _AT_FIRST * _SLICE_SECONDS)  # the first need not wake us
+        self._wait_for(1, 0 if at_once else _IDLE_SECONDS)
+        if expects_company:
+            self._wait_for_company()
+        self._last_rows = min(len(self._things), GROUP_ROWS)
+        return [self._things.popleft() for _ in range(self._last_rows)]
+
+    def _wait_for_company(self) -> None:
+        enough = self._enough
+        self._until_look -= 1
+        if not self._until_look:
+            self._until_look, enough = _LOOK_EVERY, GROUP_ROWS
+        for _ in range(_SLICES - _AT_FIRST):
+            size = len(self._things)
+            if not 0 < size < enough or self.is_closing:
+                self._enough = enough
+                return
+            self._wait_for(enough, _SLICE_SECONDS)
+            if len(self._things) == size:
+                self._enough = size
+                return
+        self._enough = GROUP_ROWS
+
+    def _wait_for(self, rows: int, seconds: float) -> None:
+        """Until so much is there, or the time is over."""
+        # In this order: what comes after the look finds that it is awaited, and wakes us.
+        self._awaited = rows
+        if len(self._things) < rows and not self.is_closing:
+            with contextlib.suppress(Empty):
+                self._wake.get(timeout=seconds)
+        self._awaited = _NOT_AWAITED
