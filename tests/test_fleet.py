@@ -126,7 +126,7 @@ async def test_class_of_any_name_sends_the_pictures_of_its_profile(tmp_path: Pat
 
 async def test_duration_ends_the_run_by_itself(tmp_path: Path) -> None:
     async with running_gateway(tmp_path) as gateway:
-        plan = plan_for(gateway.port, share(gateway, "pico", 3), duration=0.1)
+        plan = plan_for(gateway.port, share(gateway, "pico", 3), duration=1.0)
         fleet = Fleet(plan, await resolve(plan.address))
         async with asyncio.timeout(PATIENCE):
             await fleet.run()
