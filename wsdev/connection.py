@@ -223,10 +223,11 @@ class Connection:
         self._session.answer(response, self._gateway.now())
 
     def _let_in(self, verdict: LetIn) -> None:
-        gateway = self._gateway
+        gateway, agent = self._gateway, verdict.user_agent
+        now = gateway.now()
         admission = self._admission = verdict.admission
         gateway.desk.doorkeeper.connected(admission.caller.address)
-        behind_the_head = self._session.accept(verdict.device_class, gateway.now())
+        behind_the_head = self._session.accept(verdict.device_class, now)
         self.member = Member(
             f"{verdict.device_class.name}-{self.visitor.id}",
             verdict.device_class.name,
@@ -240,11 +241,8 @@ class Connection:
         gateway.hub.join(self.member)
         gateway.metrics.joined(verdict.device_class.name)
         via = str(self.visitor.address) if admission.caller.forwarded else None
-        agent = verdict.user_agent
         start = start_of(self.member, via, agent)
-        self._record = SessionRecord(
-            gateway.journal, self._session, self.link, start, gateway.now()
-        )
+        self._record = SessionRecord(gateway.journal, self._session, self.link, start, now)
         self._log(
             _INFO,
             "connected",
@@ -327,13 +325,8 @@ class Connection:
             self._greet(message)
             return
         if is_logged(_INFO):
-            self._log(
-                _INFO,
-                "message",
-                type=message_type(message),
-                id=message_id,
-                size=len(event.text),
-            )
+            size = len(event.text)
+            self._log(_INFO, "message", type=message_type(message), id=message_id, size=size)
         if type(message) is CommandAck:
             self._take_command_ack(message)
 
