@@ -17,7 +17,7 @@ from wsdev.codes import CloseCode
 from wsdev.device_session import DeviceSession
 from wsdev.errors import CertificateError, LinkCut
 from wsdev.events import Closed, Event, Opened, UpgradeFailed, UpgradeRefused
-from wsdev.failures import path_error, refusal_error, upgrade_error
+from wsdev.failures import CONNECT_SHARE, path_error, refusal_error, upgrade_error
 from wsdev.link import Link
 from wsdev.protocol import DeviceClass
 from wsdev.resolver import AddressInfo, resolve
@@ -110,8 +110,7 @@ async def fetch_tokens(
     """
     import httpx  # noqa: PLC0415  (a third of a probe's start, and a probe does not fetch here)
 
-    # Less than a half each for TCP and TLS: httpcore drops its socket when cancelled in the latter.
-    steps = httpx.Timeout(None, connect=patience * 0.45)
+    steps = httpx.Timeout(None, connect=patience * CONNECT_SHARE)
     if address.tls and tls is None:
         tls = make_tls_context(None, insecure=False)
     try:

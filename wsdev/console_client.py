@@ -30,7 +30,7 @@ from wsdev.console_answers import (
     stranger,
 )
 from wsdev.errors import DeviceOffline, LinkCut, NoAnswer, NotThere, Refused, TLSFailed, WsdevError
-from wsdev.failures import path_error
+from wsdev.failures import CONNECT_SHARE, path_error
 from wsdev.sanitize import printable
 from wsdev.token_format import without_token
 from wsdev.urls import GatewayAddress
@@ -86,8 +86,7 @@ class ConsoleClient:
         self.address = address
         self._token = token
         self._patience = patience
-        # A half each for TCP and TLS, since httpcore drops its socket when cancelled in the latter.
-        self._steps = httpx.Timeout(patience, connect=patience / 2)
+        self._steps = httpx.Timeout(patience, connect=patience * CONNECT_SHARE)
         headers = {
             "User-Agent": f"wsdev/{__version__}",
             "Accept-Encoding": "identity",
@@ -182,7 +181,9 @@ class ConsoleClient:
             self.address.http_url("/api/events"),
             params=httpx.QueryParams(tuple(query)),
             headers={"Accept": "text/event-stream", "Last-Event-ID": str(after)},
-            timeout=httpx.Timeout(self._patience, connect=self._patience / 2, read=SILENCE),
+            timeout=httpx.Timeout(
+                self._patience, connect=self._patience * CONNECT_SHARE, read=SILENCE
+            ),
         )
         with self._explained():
             async with asyncio.timeout(self._patience):

@@ -36,6 +36,10 @@ from wsdev.protocol import DEFAULT_PORT
 from wsdev.sanitize import printable
 from wsdev.urls import GatewayAddress
 
+CONNECT_SHARE: Final = 0.45
+"""Of the patience with a request, for TCP and for TLS each, so that both end by themselves before
+all of it does: httpcore drops its socket when it is cancelled in the latter."""
+
 _KINDS: Final[dict[ExitCode, type[WsdevError]]] = {
     ExitCode.TLS: TLSFailed,
     ExitCode.HTTP: NotAGateway,
