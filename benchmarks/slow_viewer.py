@@ -7,7 +7,7 @@ import select
 import socket
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import count, cycle
 from typing import Final, NamedTuple
@@ -25,6 +25,7 @@ from benchmarks.watching import (
     hold_up,
     operator_token,
     pictures_of,
+    read_up_to,
     watching,
 )
 
@@ -43,11 +44,15 @@ _CAMERA: Final = 0
 """Its number among the devices."""
 PICTURES: Final = pictures_of(device_name(_CAMERA))
 
-_MUCH: Final = text_frame({"type": "log", "message": "x" * 1900}) * 200
-"""A third of what a viewer may be behind, or it would be cut off instead of held up."""
+_MUCH: Final = text_frame({"type": "log", "message": "x" * 1900}) * 30
+"""A fraction of what a viewer may be behind, or it would be cut off instead of held up. So many
+rows make the journal wait for company, so all are measured behind them."""
 
 _LARGE: Final = binary_frame(b"\xff\xd8" + bytes(60 * 1024) + b"\xff\xd9")
 """A picture with which a viewer is soon held up."""
+
+_MARK: Final = b"nothing after this"
+_LAST_WORDS: Final = text_frame({"type": "log", "message": _MARK.decode()})
 
 PING: Final = text_frame({"type": "ping"})
 _PONG: Final = b'"pong"'
@@ -131,18 +136,10 @@ def _measure(server: Server, scale: Scale, numbers: count[int]) -> dict[str, flo
         for who, watcher in _WATCHERS.items():
             amount = scale.watch_seconds * RATE
             frames = [server.dialect.acked(next(numbers)) for _ in range(amount // 2)]
-            with contextlib.ExitStack() as stack:
-                readers: list[socket.socket] = []
-                if watcher.path:
-                    window = None if watcher.reads else SMALL_WINDOW
-                    viewers = stack.enter_context(
-                        watching(server, watcher.path, token, window=window)
-                    )
-                    if watcher.reads:
-                        readers = viewers
-                    else:
-                        hold_up(viewers[0], pushed[watcher.path])
-                talk = stack.enter_context(Talk(talkers, camera, readers))
+            with (
+                _watched(server, watcher, token, pushed, camera) as readers,
+                Talk(talkers, camera, readers) as talk,
+            ):
                 started, cpu = time.monotonic(), server.cpu_seconds()
                 talk.run(frames, picture, server.dialect.ack)
                 taken, elapsed = server.cpu_seconds() - cpu, time.monotonic() - started
@@ -152,6 +149,38 @@ def _measure(server: Server, scale: Scale, numbers: count[int]) -> dict[str, flo
                 given[_name(who, f"{answer}, {_MEDIAN}")] = waits[len(waits) // 2] * 1e3
                 given[_name(who, f"{answer}, {_99}")] = waits[len(waits) * 99 // 100] * 1e3
     return given
+
+
+@contextlib.contextmanager
+def _watched(
+    server: Server,
+    watcher: _Watcher,
+    token: str,
+    pushed: Mapping[str, Callable[[], None]],
+    device: socket.socket,
+) -> Iterator[list[socket.socket]]:
+    """Somebody watches while the block runs; gives those that are to be read meanwhile.
+
+    Raises:
+        BenchmarkError: one that reads nothing was let go before the end.
+    """
+    if not watcher.path or watcher.reads:
+        pushed[EVENTS]()
+    if not watcher.path:
+        yield []
+        return
+    window = None if watcher.reads else SMALL_WINDOW
+    with watching(server, watcher.path, token, window=window) as viewers:
+        if watcher.reads:
+            yield viewers
+            return
+        hold_up(viewers[0], pushed[watcher.path])
+        if watcher.path != EVENTS:
+            pushed[EVENTS]()
+        yield []
+        if watcher.path == EVENTS:
+            device.sendall(_LAST_WORDS)
+            read_up_to(viewers[0], _MARK)
 
 
 def _say_much(server: Server, device: socket.socket, number: int) -> None:

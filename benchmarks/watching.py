@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from benchmarks.load import END_OF_HEAD, reset
+from benchmarks.load import END_OF_HEAD, READ_SIZE, reset
 from benchmarks.servers import LOOPBACK, PATIENCE, BenchmarkError, Server
 from wsdev.console.cameras import BOUNDARY
 from wsdev.tokens import TokenBook
@@ -18,6 +18,9 @@ EVENTS: Final = "/api/events"
 
 PICTURE_END: Final = f"--{BOUNDARY}\r\n".encode()
 """Is sent once before all pictures, and behind each."""
+
+TOO_SLOW: Final = b": too slow"
+"""How the console takes leave of a viewer that is too far behind."""
 
 SMALL_WINDOW: Final = 4096
 """Bytes that the system keeps for a viewer that reads nothing."""
@@ -94,6 +97,20 @@ def hold_up(viewer: socket.socket, push: Callable[[], None]) -> None:
         deadline = time.monotonic() + _MOMENT
         while unread(viewer) <= full and time.monotonic() < deadline:
             time.sleep(0.005)
+
+
+def read_up_to(viewer: socket.socket, mark: bytes) -> None:
+    """Read what a viewer has not read, and so prove that it was held up and not let go.
+
+    Raises:
+        BenchmarkError: the console gave it up.
+    """
+    kept = b""
+    while mark not in kept:
+        piece = viewer.recv(READ_SIZE)
+        kept = kept[-len(mark) :] + piece
+        if not piece or TOO_SLOW in kept:
+            raise BenchmarkError("the viewer was cut off while it was measured beside")
 
 
 def unread(viewer: socket.socket) -> int:

@@ -8,6 +8,7 @@ import socket
 import ssl
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trustme
@@ -292,37 +293,66 @@ async def test_handshakes_count_towards_the_room_for_all(tls: TLS, tmp_path: Pat
         last = await stack.enter_async_context(RawClient.connect(gateway, tls=False))
         with contextlib.suppress(ConnectionError):
             assert await last.read_to_end() == b""
-        await gateway.log.wait_for("broken", code="too_many_handshakes")
+        await gateway.log.wait_for("broken", code="no_room")
 
 
-async def test_port_that_has_no_room_for_sockets_goes_on_later(
-    tls: TLS, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@LOOPS
+def test_port_that_cannot_accept_goes_on_later(
+    new_loop: NewLoop, tls: TLS, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tls_port, "ACCEPT_PAUSE", 0)
-    async with running_gateway(tmp_path, tls=tls) as gateway:
-        accept, failures = gateway.listener.accept, [errno.EMFILE, errno.ECONNABORTED]
+    failures = [errno.EMFILE, errno.ECONNABORTED, errno.EPERM]
 
-        def fail_first() -> tuple[socket.socket, object]:
-            if failures:
-                raise OSError(number := failures.pop(0), os.strerror(number))
-            return accept()
+    async def visit() -> None:
+        async with running_gateway(tmp_path, tls=tls) as gateway:
+            accept = gateway.listener.accept
 
-        monkeypatch.setattr(gateway.listener, "accept", fail_first)
-        assert (await gateway.get("/healthz")).json == {"status": "ok"}
-        assert [line["cause"] for line in gateway.log.all("no_room_for_sockets")] == [
-            os.strerror(errno.EMFILE)
-        ]
+            def fail_first() -> tuple[socket.socket, object]:
+                if failures:
+                    raise OSError(number := failures.pop(0), os.strerror(number))
+                return accept()
+
+            monkeypatch.setattr(gateway.listener, "accept", fail_first)
+            assert (await gateway.get("/healthz")).json == {"status": "ok"}
+            causes = [line["cause"] for line in gateway.log.all("cannot_accept")]
+            assert causes == [os.strerror(errno.EMFILE), os.strerror(errno.EPERM)]
+
+    with asyncio.Runner(loop_factory=new_loop) as runner:
+        runner.run(visit())
 
 
-async def test_what_shakes_hands_when_the_gateway_stops_is_dropped(
-    tls: TLS, tmp_path: Path
+async def test_port_that_ends_by_a_fault_tells_of_it_at_once(
+    tls: TLS, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    told: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: told.set_result(context))
+
+    def fail() -> None:
+        raise RuntimeError("a fault")
+
     async with running_gateway(tmp_path, tls=tls) as gateway:
-        async with RawClient.connect(gateway, tls=False) as client:
-            await client.write(CLIENT_HELLO)
-            async with gateway.device(name="kitchen") as device:
-                await device.telemetry("the other has been accepted before")
-            await gateway.gateway.drain(0)
-            with contextlib.suppress(ConnectionError):
-                assert await client.read_to_end() == b""
-        assert not gateway.log.all("broken")
+        monkeypatch.setattr(gateway.listener, "accept", fail)
+        with socket.socket() as client:
+            client.setblocking(False)
+            client.connect_ex(("127.0.0.1", gateway.port))
+            async with asyncio.timeout(PATIENCE):
+                assert "accepts no more" in (await told)["message"]
+
+
+@LOOPS
+def test_what_shakes_hands_when_the_gateway_stops_is_dropped(
+    new_loop: NewLoop, tls: TLS, tmp_path: Path
+) -> None:
+    async def visit() -> None:
+        async with running_gateway(tmp_path, tls=tls) as gateway:
+            async with RawClient.connect(gateway, tls=False) as client:
+                await client.write(CLIENT_HELLO)
+                async with gateway.device(name="kitchen") as device:
+                    await device.telemetry("the other has been accepted before")
+                await gateway.gateway.drain(0)
+                with contextlib.suppress(ConnectionError):
+                    assert await client.read_to_end() == b""
+            assert not gateway.log.all("broken")
+
+    with asyncio.Runner(loop_factory=new_loop) as runner:
+        runner.run(visit())

@@ -303,6 +303,10 @@ BREAKS: Final[dict[str, BreakKind]] = {
         "TLS was not agreed on in 10 s.",
         "Look at the device's network; a device without TLS waits too: use wss:// there.",
     ),
+    "no_room": BreakKind(
+        "The gateway has no room for another TLS handshake.",
+        "Raise the file limit (ulimit -n) or the connections limit; look who takes the room.",
+    ),
     "too_many_handshakes": BreakKind(
         "Too many TLS handshakes of this address at once.",
         "Let devices wait longer before they come back, each a time of its own.",

@@ -33,7 +33,7 @@ _CODES: Final[dict[Layer, tuple[str, ...]]] = {
     ),
     Layer.TLS: (
         "tls_on_plain_port", "plain_on_tls_port", "certificate_refused", "tls_too_old",
-        "tls_failed", "tls_cut", "tls_timeout", "too_many_handshakes",
+        "tls_failed", "tls_cut", "tls_timeout", "no_room", "too_many_handshakes",
     ),
     Layer.HTTP: (
         "bad_request", "no_host", "head_timeout", "head_cut", "head_too_large", "not_found",

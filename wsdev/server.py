@@ -182,7 +182,8 @@ class Gateway:
         self.stop()
         await self._empty.wait()
         for server in self._servers:
-            await server.wait_closed()
+            if isinstance(server, TlsPort):  # one of asyncio's may wait for what came last
+                await server.wait_closed()
 
     async def _recorded(self, ends: float) -> bool:
         """Wait until what was said so far is on disk: a second, and until ``ends`` at most."""
@@ -250,14 +251,16 @@ class Gateway:
         if not self._connections:
             self._empty.set()
 
-    def knocked(self, visitor: Visitor) -> bool:
-        """Count a socket that begins a TLS handshake; whether there is room for it."""
+    def knocked(self, visitor: Visitor) -> str | None:
+        """Count a socket that begins a TLS handshake; why there is no room for it, if so."""
         site = site_key(visitor.address)
         self._shaking_hands[site] += 1
         # Beyond the connections, so that one too many still gets the answer that says so.
         room = self._max_connections + SPARE_FILES // 2
-        has_room = len(self._connections) + self._shaking_hands.total() <= room
-        return has_room and not self._are_too_many(visitor.address, self._shaking_hands[site])
+        if len(self._connections) + self._shaking_hands.total() > room:
+            return "no_room"
+        is_one_too_many = self._are_too_many(visitor.address, self._shaking_hands[site])
+        return "too_many_handshakes" if is_one_too_many else None
 
     def knocked_off(self, visitor: Visitor) -> None:
         """Its handshake is over."""

@@ -20,9 +20,19 @@ from wsdev.logs import log
 
 HANDSHAKE_TIMEOUT: Final = 10.0
 ACCEPT_PAUSE: Final = 1.0
-"""Seconds without a new socket after the system had no room for one, as in asyncio."""
+"""Seconds without a new socket after the system could not give one, as in asyncio."""
 
-_NO_ROOM: Final = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
+# Errors of accept(2) that are about one peer, who was gone before it was accepted.
+_GONE: Final = {
+    errno.ECONNABORTED,
+    errno.EHOSTDOWN,
+    errno.EHOSTUNREACH,
+    errno.ENETDOWN,
+    errno.ENETUNREACH,
+    errno.ENOPROTOOPT,
+    errno.EOPNOTSUPP,
+    errno.EPROTO,
+}
 
 # What OpenSSL says (ssl.SSLError.reason), by what it means to an operator.
 _CODES: Final = {
@@ -87,8 +97,8 @@ def code_of(failure: OSError) -> str:
 class Newcomers(Protocol):
     """Who counts the sockets that shake hands."""
 
-    def knocked(self, visitor: Visitor, /) -> bool:
-        """Count one; whether there is room for it."""
+    def knocked(self, visitor: Visitor, /) -> str | None:
+        """Count one; a key of :data:`wsdev.codes.BREAKS` if there is no room for it."""
 
     def knocked_off(self, visitor: Visitor, /) -> None:
         """It is counted no more: it has become a link, or is gone."""
@@ -116,7 +126,9 @@ class TlsPort:
         self._context = context
         self._make_link = make_link
         self._newcomers = newcomers
-        self._tasks = {asyncio.create_task(self._accept())}
+        accepting = asyncio.create_task(self._accept())
+        accepting.add_done_callback(_tell_of_fault)
+        self._tasks = {accepting}
 
     def close(self) -> None:
         """Stop listening; what still shakes hands is dropped."""
@@ -134,21 +146,23 @@ class TlsPort:
             while True:
                 try:
                     sock, peer = await loop.sock_accept(self._sock)
-                except OSError as exc:  # but for these it was gone before it was accepted
-                    if exc.errno in _NO_ROOM:
-                        log(logging.ERROR, "no_room_for_sockets", cause=exc.strerror)
+                except OSError as exc:
+                    if exc.errno not in _GONE:
+                        log(logging.ERROR, "cannot_accept", cause=exc.strerror)
                         await asyncio.sleep(ACCEPT_PAUSE)
                     continue
                 task = loop.create_task(self._shake_hands(sock, peer))
                 self._tasks.add(task)
                 task.add_done_callback(self._tasks.discard)
+                await asyncio.sleep(0)  # however many come, it gets to the hands of this one
 
     async def _shake_hands(self, sock: socket.socket, peer: Any) -> None:
         visitor = visitor_at(peer, sock.getsockname())
         try:
-            if not self._newcomers.knocked(visitor):
+            code = self._newcomers.knocked(visitor)
+            if code is not None:
                 sock.close()
-                self._newcomers.never_came_in(visitor, "too_many_handshakes", None)
+                self._newcomers.never_came_in(visitor, code, None)
                 return
             await asyncio.get_running_loop().connect_accepted_socket(
                 self._make_link,
@@ -161,3 +175,11 @@ class TlsPort:
             self._newcomers.never_came_in(visitor, code_of(exc), reason)
         finally:
             self._newcomers.knocked_off(visitor)
+
+
+def _tell_of_fault(accepting: asyncio.Task[None]) -> None:
+    """Nobody waits for the task: else its fault would be told when the gateway ends."""
+    if not accepting.cancelled() and (fault := accepting.exception()) is not None:
+        accepting.get_loop().call_exception_handler(
+            {"message": "the TLS port accepts no more", "exception": fault, "task": accepting}
+        )
