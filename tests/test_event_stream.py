@@ -66,7 +66,9 @@ def test_number_of_an_event_counts_once_it_has_come_whole() -> None:
 
 
 @pytest.mark.parametrize(
-    "piece", [b"x" * 1000, b"data: " + b"x" * 1000 + b"\n"], ids=["a line", "an event"]
+    "piece",
+    [b"x" * 1000, b"data: " + b"x" * 1000 + b"\n", b"data\n" * 1000],
+    ids=["a line", "an event", "empty lines"],
 )
 def test_stream_without_end_is_given_up(piece: bytes) -> None:
     with pytest.raises(StreamTooLarge):

@@ -88,7 +88,7 @@ class EventStream:
         if field == "event":
             self._name = value
         elif field == "data":
-            self._size += len(value)
+            self._size += len(value) + 1
             self._check(self._size)
             self._data.append(value)
         elif field == "id" and "\0" not in value:
