@@ -53,11 +53,20 @@ def test_fields_are_the_consoles_own(
 
 def test_answer_of_a_later_console_can_be_read() -> None:
     data = b'{"name":"a","class":"pico","state":"asleep","address":"::1","mood":"good"}'
-    device = read_answer(data, Device, HERE)
+    device = read_answer(data, Device, HERE).value
     assert (device.name, device.is_online, device.traffic) == ("a", False, None)
 
 
-@pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b'{"name":1}', b"\xff", b"[" * 100_000])
+KITCHEN = b'{"name":"a","class":"pico","state":"online","address":"::1"'
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"", b"<html>", b"[]", b'{"name":1}', b"\xff", b"[" * 100_000,
+        KITCHEN + b',"mood":1e400}', KITCHEN + b',"mood":"\xff"}',
+    ],
+)  # fmt: skip
 def test_what_is_no_answer_is_told_as_another_service(body: bytes) -> None:
     with pytest.raises(NotAGateway):
         read_answer(body, Device, HERE)

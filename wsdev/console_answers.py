@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from http import HTTPStatus
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 import msgspec
 
@@ -29,7 +29,15 @@ from wsdev.urls import GatewayAddress
 
 PROBLEM_TYPE: Final = "application/problem+json"
 
-_Answer = TypeVar("_Answer", bound=msgspec.Struct)
+_Struct = TypeVar("_Struct", bound=msgspec.Struct)
+
+
+class Answer(NamedTuple, Generic[_Struct]):
+    """An answer, and all of its JSON as it came."""
+
+    value: _Struct
+    document: Any
+
 
 # Devices
 
@@ -134,14 +142,14 @@ class Who(msgspec.Struct, frozen=True):
     name: str
 
 
-def read_answer(data: bytes, wanted: type[_Answer], address: GatewayAddress) -> _Answer:
-    """A JSON answer as a Struct.
+def read_answer(data: bytes, wanted: type[_Struct], address: GatewayAddress) -> Answer[_Struct]:
+    """A JSON answer as a Struct; what the Struct has no field for is read too.
 
     Raises:
         NotAGateway: it is none.
     """
     try:
-        return msgspec.json.decode(data, type=wanted)
+        return Answer(msgspec.json.decode(data, type=wanted), msgspec.json.decode(data))
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         raise stranger(address, "what it answers is not a console's") from None
 

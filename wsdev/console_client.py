@@ -13,7 +13,7 @@ import json
 import ssl
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from types import TracebackType
-from typing import Any, Final, Generic, NamedTuple, Self, TypeVar
+from typing import Any, Final, NamedTuple, Self, TypeVar
 from urllib.parse import quote
 
 import httpx
@@ -21,6 +21,7 @@ import msgspec
 
 from wsdev import __version__
 from wsdev.console_answers import (
+    Answer,
     Device,
     DeviceList,
     SentCommand,
@@ -48,13 +49,6 @@ MOST_NAMES: Final = 3
 
 _JPEG_START: Final = b"\xff\xd8"
 _Struct = TypeVar("_Struct", bound=msgspec.Struct)
-
-
-class Answer(NamedTuple, Generic[_Struct]):
-    """An answer, and all of its JSON as it came."""
-
-    value: _Struct
-    document: Any
 
 
 class Snapshot(NamedTuple):
@@ -210,8 +204,7 @@ class ConsoleClient:
         self, method: str, path: str, wanted: type[_Struct], body: Any = None
     ) -> Answer[_Struct]:
         _, data = await self._ask(method, path, body)
-        value = read_answer(data, wanted, self.address)
-        return Answer(value, msgspec.json.decode(data))
+        return read_answer(data, wanted, self.address)
 
     async def _ask(
         self, method: str, path: str, body: Any = None
