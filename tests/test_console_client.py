@@ -282,9 +282,10 @@ async def test_picture_that_is_none_is_told_and_one_without_an_age_is_taken(
 ) -> None:
     route = web.get("/api/devices/hall/snapshot.jpg").respond(200, content=b"GIF89a")
     assert "no JPEG" in (await stranger(web, "snapshot")).cause
-    route.respond(200, content=JPEG, headers={"x-picture-age": "old"})
     async with ConsoleClient(parse_console_address(URL)) as client:
-        assert await client.snapshot("hall") == (JPEG, None)
+        for age in ("old", "inf", "nan", "1e300"):
+            route.respond(200, content=JPEG, headers={"x-picture-age": age})
+            assert await client.snapshot("hall") == (JPEG, None)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from http import HTTPStatus
-from typing import Any, Final, Generic, NamedTuple, TypeVar
+from typing import Annotated, Any, Final, Generic, NamedTuple, TypeVar
 
 import msgspec
 
@@ -39,26 +39,34 @@ class Answer(NamedTuple, Generic[_Struct]):
     document: Any
 
 
+LAST_MOMENT: Final = 253_370_764_800
+"""Unix seconds at which the year 9999 begins: each time zone has a date for it, which shows."""
+
+_Moment = Annotated[float, msgspec.Meta(ge=0, le=LAST_MOMENT)]
+_Amount = Annotated[float, msgspec.Meta(ge=-LAST_MOMENT, le=LAST_MOMENT)]
+_Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
+"""Bounded, since a stranger's may be more than a clock or a float can hold."""
+
 # Devices
 
 
 class Traffic(msgspec.Struct, frozen=True):
     """Messages and bytes of one link, from the device and to it."""
 
-    messages_in: int
-    bytes_in: int
-    messages_out: int
-    bytes_out: int
+    messages_in: _Count
+    bytes_in: _Count
+    messages_out: _Count
+    bytes_out: _Count
 
 
 class Camera(msgspec.Struct, frozen=True):
     """A camera's newest picture; ``age`` in seconds."""
 
-    size: int
-    age: float
-    frames_per_second: float | None = None
-    pictures: int = 0
-    viewers: int = 0
+    size: _Count
+    age: _Amount
+    frames_per_second: _Amount | None = None
+    pictures: _Count = 0
+    viewers: _Count = 0
 
 
 class Link(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,10 +74,10 @@ class Link(msgspec.Struct, frozen=True, kw_only=True):
 
     session: str
     address: str
-    started: float
-    ended: float | None = None
-    seconds: float | None = None
-    close_code: int | None = None
+    started: _Moment
+    ended: _Moment | None = None
+    seconds: _Amount | None = None
+    close_code: _Count | None = None
     cause: str | None = None
     reason: str | None = None
     closed_by: str | None = None
@@ -86,10 +94,10 @@ class Device(msgspec.Struct, frozen=True, kw_only=True, rename={"device_class": 
     device_class: str
     state: str
     address: str
-    connected_since: float | None = None
-    last_proof: float | None = None
-    proof_age: float | None = None
-    round_trip: float | None = None
+    connected_since: _Moment | None = None
+    last_proof: _Moment | None = None
+    proof_age: _Amount | None = None
+    round_trip: _Amount | None = None
     session: str | None = None
     version: str | None = None
     token_kind: str | None = None
@@ -127,10 +135,10 @@ class SentCommand(msgspec.Struct, frozen=True, kw_only=True):
     state: str
     is_over: bool
     type: str
-    asked: float
-    sent: float | None = None
-    ended: float | None = None
-    queue_until: float | None = None
+    asked: _Moment
+    sent: _Moment | None = None
+    ended: _Moment | None = None
+    queue_until: _Moment | None = None
     reason: str | None = None
     detail: Any = None
 
@@ -164,8 +172,8 @@ class Problem(msgspec.Struct, frozen=True):
     code: str
     detail: str
     hint: str = ""
-    offline_since: float | None = None
-    last_seen: float | None = None
+    offline_since: _Moment | None = None
+    last_seen: _Moment | None = None
 
 
 class _DevicesRefusal(msgspec.Struct, frozen=True):

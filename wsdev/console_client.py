@@ -21,6 +21,7 @@ import msgspec
 
 from wsdev import __version__
 from wsdev.console_answers import (
+    LAST_MOMENT,
     Answer,
     Device,
     DeviceList,
@@ -155,9 +156,10 @@ class ConsoleClient:
         if not data.startswith(_JPEG_START):
             raise stranger(self.address, "what it sends is no JPEG")
         try:
-            return Snapshot(data, max(0.0, float(headers["x-picture-age"])))
+            age = float(headers["x-picture-age"])
         except (KeyError, ValueError):
             return Snapshot(data, None)
+        return Snapshot(data, max(0.0, age) if abs(age) <= LAST_MOMENT else None)
 
     async def last_sequence(self) -> int:
         """The number of the journal's last entry; 0 if it is empty."""
