@@ -11,6 +11,7 @@ import respx
 import trustme
 from console_harness import JPEG, RunningConsole, running_console, send_picture
 from fake_gateways import closed_port, serving
+from harness import PATIENCE
 
 from wsdev import console_client
 from wsdev.console_client import ConsoleClient
@@ -305,6 +306,19 @@ async def test_events_of_a_stranger_are_none(
     request = web.calls.last.request
     assert request.headers["last-event-id"] == "7"
     assert str(request.url.query, "ascii") == "kind=session&device=kitchen"
+
+
+async def test_refusal_of_the_events_that_does_not_end_is_given_up_in_time() -> None:
+    async def refuse_slowly(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 100\r\n\r\nBad")
+        await reader.read()
+
+    async with serving(refuse_slowly) as port:
+        address = parse_console_address(f"127.0.0.1:{port}")
+        async with ConsoleClient(address, patience=0.2) as client, asyncio.timeout(PATIENCE):
+            with pytest.raises(NoAnswer):
+                await client.events([], [], 0).__aenter__()
 
 
 async def test_stream_that_is_cut_is_told(web: respx.MockRouter) -> None:

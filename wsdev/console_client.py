@@ -187,7 +187,8 @@ class ConsoleClient:
         try:
             if not answer.is_success:
                 with self._explained():
-                    body = await self._body(answer)
+                    async with asyncio.timeout(self._patience):
+                        body = await self._body(answer)
                 raise problem_error(answer.status_code, answer.headers, body, self.address)
             if answer.headers.get("content-type", "").partition(";")[0] != "text/event-stream":
                 raise stranger(self.address, "what it sends is no stream of events")
