@@ -191,6 +191,33 @@ async def test_each_fault_of_the_way_is_an_error(
     assert type(await stranger(web)) is kind
 
 
+@pytest.mark.parametrize(
+    ("url", "fault", "hint"),
+    [
+        (
+            "http://gateway.test",
+            ConnectionRefusedError(),
+            "the console is on port 3001 unless told otherwise: --console http://gateway.test:3001",
+        ),
+        (
+            "https://[::1]",
+            ConnectionRefusedError(),
+            "the console is on port 3001 unless told otherwise: --console https://[::1]:3001",
+        ),
+        (URL, ConnectionResetError(), "check host and port in --console"),
+    ],
+    ids=["port 80", "port 443", "reset"],
+)
+async def test_address_that_leads_nowhere_is_told_with_a_better_one(
+    monkeypatch: pytest.MonkeyPatch, url: str, fault: OSError, hint: str
+) -> None:
+    async def fail(*_: object) -> httpx.Response:
+        raise httpx.ConnectError("x") from fault
+
+    monkeypatch.setattr(httpx.AsyncHTTPTransport, "handle_async_request", fail)
+    assert (await failure(ConsoleClient(parse_console_address(url)))).hint == hint
+
+
 async def test_silent_server_is_given_up_in_time() -> None:
     async def say_nothing(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
         await reader.read()

@@ -12,6 +12,7 @@ import difflib
 import json
 import ssl
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from dataclasses import replace
 from types import TracebackType
 from typing import Any, Final, NamedTuple, Self, TypeVar
 from urllib.parse import quote
@@ -33,6 +34,7 @@ from wsdev.console_answers import (
 )
 from wsdev.errors import DeviceOffline, LinkCut, NoAnswer, NotThere, Refused, TLSFailed, WsdevError
 from wsdev.failures import CONNECT_SHARE, path_error
+from wsdev.protocol import DEFAULT_CONSOLE_PORT
 from wsdev.sanitize import printable
 from wsdev.token_format import without_token
 from wsdev.urls import GatewayAddress
@@ -47,6 +49,9 @@ MOST_OF_ANSWER: Final = 64 * 1024 * 1024
 """Bytes; a list of 50,000 devices is half of that, and a stranger's answer may never end."""
 
 MOST_NAMES: Final = 3
+
+_WEB_PORTS: Final = (80, 443)
+"""Those of a URL that names none."""
 
 _JPEG_START: Final = b"\xff\xd8"
 _Struct = TypeVar("_Struct", bound=msgspec.Struct)
@@ -284,13 +289,21 @@ class ConsoleClient:
     def _unreached(self, exc: httpx.TransportError) -> WsdevError:
         timed_out = isinstance(exc, httpx.ConnectTimeout)
         error = path_error(TimeoutError() if timed_out else exc, self.address)
-        if isinstance(error, Refused):
+        if isinstance(error, Refused) and self.address.port in _WEB_PORTS:
+            there = replace(self.address, port=DEFAULT_CONSOLE_PORT).http_url("")
+            error.hint = (
+                f"the console is on port {DEFAULT_CONSOLE_PORT} unless told otherwise: --console"
+                f" {printable(there)}"
+            )
+        elif isinstance(error, Refused):
             error.hint = (
                 "start it with wsdev serve; one with --no-console has none; another address goes"
                 " into --console URL"
             )
         elif isinstance(error, NoAnswer):
             error.hint = "check the address in --console; a firewall may drop the port"
+        elif isinstance(error, LinkCut):
+            error.hint = "check host and port in --console"
         elif isinstance(error, TLSFailed) and not _is_about_certificate(exc):
             error.hint = f"a console without TLS is at http://{printable(self.address.authority)}"
         return error
