@@ -1,12 +1,10 @@
 from __future__ import annotations
 
-import asyncio
 import threading
 from pathlib import Path
 
 import pytest
 from console_harness import Events, running_console, until
-from harness import PATIENCE
 from test_console_gate import problem
 
 from wsdev.console import feed
@@ -68,11 +66,11 @@ async def test_number_of_another_journal_is_told(tmp_path: Path) -> None:
 async def test_number_that_the_feed_has_not_heard_of_yet_is_of_this_journal(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    waits, may_look = threading.Event(), threading.Event()
+    may_look, waiting = threading.Event(), set()
     wait = feed._Tail._wait
 
     def wait_longer(tail: feed._Tail) -> None:
-        waits.set()
+        waiting.add(tail)
         while not may_look.is_set():
             wait(tail)
         wait(tail)
@@ -81,7 +79,7 @@ async def test_number_that_the_feed_has_not_heard_of_yet_is_of_this_journal(
     async with running_console(tmp_path) as console, console.gateway.device(name="hall") as device:
         await console.recorded()
         async with Events.of(console) as first:
-            assert await asyncio.to_thread(waits.wait, PATIENCE)
+            await until(lambda: console.plane.feed._tail in waiting)
             await device.telemetry("m-1")
             await console.recorded()
             page = (await console.client.get("/api/journal?limit=1")).json()
