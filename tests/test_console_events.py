@@ -66,7 +66,8 @@ async def test_number_of_another_journal_is_told(tmp_path: Path) -> None:
 async def test_number_that_the_feed_has_not_heard_of_yet_is_of_this_journal(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    may_look, waiting = threading.Event(), set()
+    may_look = threading.Event()
+    waiting: set[feed._Tail | None] = set()
     wait = feed._Tail._wait
 
     def wait_longer(tail: feed._Tail) -> None:
