@@ -121,7 +121,8 @@ async def test_second_hello_with_another_name_renames(tmp_path: Path) -> None:
 
 async def test_second_hello_with_the_same_name_changes_nothing(tmp_path: Path) -> None:
     async with running_gateway(tmp_path) as gateway, gateway.device(name="one") as device:
-        assert (await device.hello("one"))["device"] == "one"
+        for name in ("one", "..", ""):  # those that are none leave it as it is
+            assert (await device.hello(name))["device"] == "one"
         assert [member.name for member in gateway.hub] == ["one"]
 
 

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import time
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -8,7 +10,14 @@ import pytest
 
 from wsdev import console_answers
 from wsdev.console import cameras, commands, devices, login, problems
-from wsdev.console_answers import TOKEN_HINT, Device, problem_error, read_answer
+from wsdev.console_answers import (
+    LAST_MOMENT,
+    TOKEN_HINT,
+    Device,
+    SentCommand,
+    problem_error,
+    read_answer,
+)
 from wsdev.errors import (
     DeviceOffline,
     NotAGateway,
@@ -53,11 +62,22 @@ def test_fields_are_the_consoles_own(
 
 def test_answer_of_a_later_console_can_be_read() -> None:
     data = b'{"name":"a","class":"pico","state":"asleep","address":"::1","mood":"good"}'
-    device = read_answer(data, Device, HERE)
+    device = read_answer(data, Device, HERE).value
     assert (device.name, device.is_online, device.traffic) == ("a", False, None)
 
 
-@pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b'{"name":1}', b"\xff", b"[" * 100_000])
+KITCHEN = b'{"name":"a","class":"pico","state":"online","address":"::1"'
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"", b"<html>", b"[]", b'{"name":1}', b"\xff", b"[" * 100_000,
+        KITCHEN + b',"mood":1e400}', KITCHEN + b',"mood":"\xff"}',
+        KITCHEN + b',"proof_age":1e300}', KITCHEN + b',"connected_since":-1}',
+        KITCHEN + b',"links":[{"session":"s","address":"::1","started":1e300}]}',
+    ],
+)  # fmt: skip
 def test_what_is_no_answer_is_told_as_another_service(body: bytes) -> None:
     with pytest.raises(NotAGateway):
         read_answer(body, Device, HERE)
@@ -127,6 +147,21 @@ def test_other_service_is_told(headers: dict[str, str], body: bytes, told: str) 
     found = problem_error(404, headers, body, HERE)
     assert isinstance(found, NotAGateway)
     assert found.cause == f"127.0.0.1:3001 does not answer as a wsdev console: {told}"
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Pacific/Kiritimati", "Etc/GMT+12"])
+def test_each_time_that_is_read_has_a_date_here(monkeypatch: pytest.MonkeyPatch, zone: str) -> None:
+    monkeypatch.setenv("TZ", zone)
+    time.tzset()
+    try:
+        command = {"id": "c-1", "device": "a", "state": "sent", "is_over": False, "type": "servo"}
+        for asked in (0, LAST_MOMENT):
+            data = json.dumps({**command, "asked": asked}).encode()
+            read = read_answer(data, SentCommand, HERE).value.asked
+            assert datetime.fromtimestamp(read).astimezone().timestamp() == asked
+    finally:
+        monkeypatch.undo()
+        time.tzset()
 
 
 def test_port_for_devices_is_told_from_other_services() -> None:

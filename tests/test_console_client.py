@@ -11,6 +11,7 @@ import respx
 import trustme
 from console_harness import JPEG, RunningConsole, running_console, send_picture
 from fake_gateways import closed_port, serving
+from harness import PATIENCE
 
 from wsdev import console_client
 from wsdev.console_client import ConsoleClient
@@ -190,6 +191,33 @@ async def test_each_fault_of_the_way_is_an_error(
     assert type(await stranger(web)) is kind
 
 
+@pytest.mark.parametrize(
+    ("url", "fault", "hint"),
+    [
+        (
+            "http://gateway.test",
+            ConnectionRefusedError(),
+            "the console is on port 3001 unless told otherwise: --console http://gateway.test:3001",
+        ),
+        (
+            "https://[::1]",
+            ConnectionRefusedError(),
+            "the console is on port 3001 unless told otherwise: --console https://[::1]:3001",
+        ),
+        (URL, ConnectionResetError(), "check host and port in --console"),
+    ],
+    ids=["port 80", "port 443", "reset"],
+)
+async def test_address_that_leads_nowhere_is_told_with_a_better_one(
+    monkeypatch: pytest.MonkeyPatch, url: str, fault: OSError, hint: str
+) -> None:
+    async def fail(*_: object) -> httpx.Response:
+        raise httpx.ConnectError("x") from fault
+
+    monkeypatch.setattr(httpx.AsyncHTTPTransport, "handle_async_request", fail)
+    assert (await failure(ConsoleClient(parse_console_address(url)))).hint == hint
+
+
 async def test_silent_server_is_given_up_in_time() -> None:
     async def say_nothing(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
         await reader.read()
@@ -282,9 +310,10 @@ async def test_picture_that_is_none_is_told_and_one_without_an_age_is_taken(
 ) -> None:
     route = web.get("/api/devices/hall/snapshot.jpg").respond(200, content=b"GIF89a")
     assert "no JPEG" in (await stranger(web, "snapshot")).cause
-    route.respond(200, content=JPEG, headers={"x-picture-age": "old"})
     async with ConsoleClient(parse_console_address(URL)) as client:
-        assert await client.snapshot("hall") == (JPEG, None)
+        for age in ("old", "inf", "nan", "1e300"):
+            route.respond(200, content=JPEG, headers={"x-picture-age": age})
+            assert await client.snapshot("hall") == (JPEG, None)
 
 
 @pytest.mark.parametrize(
@@ -304,6 +333,19 @@ async def test_events_of_a_stranger_are_none(
     request = web.calls.last.request
     assert request.headers["last-event-id"] == "7"
     assert str(request.url.query, "ascii") == "kind=session&device=kitchen"
+
+
+async def test_refusal_of_the_events_that_does_not_end_is_given_up_in_time() -> None:
+    async def refuse_slowly(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 100\r\n\r\nBad")
+        await reader.read()
+
+    async with serving(refuse_slowly) as port:
+        address = parse_console_address(f"127.0.0.1:{port}")
+        async with ConsoleClient(address, patience=0.2) as client, asyncio.timeout(PATIENCE):
+            with pytest.raises(NoAnswer):
+                await client.events([], [], 0).__aenter__()
 
 
 async def test_stream_that_is_cut_is_told(web: respx.MockRouter) -> None:

@@ -1,9 +1,13 @@
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
+import pytest
 from console_harness import Events, running_console, until
 from test_console_gate import problem
+
+from wsdev.console import feed
 
 
 async def test_events_tell_of_joins_renames_messages_refusals_and_leaves(tmp_path: Path) -> None:
@@ -57,6 +61,43 @@ async def test_number_of_another_journal_is_told(tmp_path: Path) -> None:
         name, _, number = await events.next()
         assert name == "reset"
         assert number < 1000
+
+
+async def test_number_that_the_feed_has_not_heard_of_yet_is_of_this_journal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    may_look = threading.Event()
+    waiting: set[feed._Tail | None] = set()
+    wait = feed._Tail._wait
+
+    def wait_longer(tail: feed._Tail) -> None:
+        waiting.add(tail)
+        while not may_look.is_set():
+            wait(tail)
+        wait(tail)
+
+    monkeypatch.setattr(feed._Tail, "_wait", wait_longer)
+    async with running_console(tmp_path) as console, console.gateway.device(name="hall") as device:
+        await console.recorded()
+        async with Events.of(console) as first:
+            await until(lambda: console.plane.feed._tail in waiting)
+            await device.telemetry("m-1")
+            await console.recorded()
+            page = (await console.client.get("/api/journal?limit=1")).json()
+            newest = page["entries"][-1]["sequence"]
+            assert newest > console.plane.feed.reached
+            async with Events.of(console, headers=f"Last-Event-ID: {newest}\r\n") as second:
+                await until(lambda: len(console.plane.feed) == 2)
+                await device.telemetry("m-2")
+                await console.recorded()
+                may_look.set()
+                name, _, number = await second.next()
+                assert (name, number) == ("message", newest + 1)
+                told: list[str | None] = []
+                while "m-2" not in told:
+                    _, data, _ = await first.next("message")
+                    told.append(data["id"] if data["direction"] == "in" else None)
+                assert [own_id for own_id in told if own_id] == ["m-1", "m-2"]
 
 
 async def test_number_that_is_none_is_refused(tmp_path: Path) -> None:

@@ -57,6 +57,12 @@ async def test_viewer_reads_what_came_since() -> None:
     assert await viewer.read(0) == b""
 
 
+async def test_viewer_is_not_told_what_it_knows() -> None:
+    viewer = Viewer(Choice(), after=5)
+    viewer.take([Told(number, "session", "hall", "pico", b"%d" % number) for number in (5, 6, 0)])
+    assert await viewer.read(20) == b"60", "what has no number is always told"
+
+
 async def test_viewer_that_does_not_read_is_let_go() -> None:
     viewer = Viewer(Choice())
     for _ in range(MOST_WAITING // 1000 + 2):

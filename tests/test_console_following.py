@@ -111,6 +111,13 @@ async def test_it_goes_on_after_the_last_number_that_was_told(web: respx.MockRou
     assert web.asked == ["6", "7"]  # type: ignore[attr-defined]
 
 
+async def test_event_that_was_cut_is_asked_for_again(web: respx.MockRouter) -> None:
+    cut = httpx.Response(200, headers=STREAM, text='id: 7\nevent: message\ndata: {"a": 1}')
+    found, _ = await happened(web, 3, cut, stream(("message", {"a": 1}, 7)))
+    assert [type(one) for one in found] == [Gone, Back, Told]
+    assert web.asked == ["6", "6"]  # type: ignore[attr-defined]
+
+
 async def test_it_waits_longer_after_each_try_and_tells_once_that_the_console_is_gone(
     web: respx.MockRouter,
 ) -> None:

@@ -11,6 +11,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -219,7 +220,7 @@ async def test_changes_are_documents_for_a_program(tmp_path: Path) -> None:
 
 
 class Terminal:
-    """A command in a terminal, and all that it has written there."""
+    """A command in a terminal, and all that it has written there; it is killed after PATIENCE."""
 
     def __init__(self, *arguments: str, env: dict[str, str]) -> None:
         self._main, child = pty.openpty()
@@ -232,11 +233,32 @@ class Terminal:
             env=environment({"TERM": "xterm-256color", "COLUMNS": "120", "LINES": "20", **env}),
         )
         os.close(child)
+        self._watchdog = threading.Timer(PATIENCE, self.process.kill)
+        self._watchdog.start()
+
+    def __enter__(self) -> Terminal:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self._watchdog.cancel()
+        self.process.kill()
+        self.process.wait()
+        os.close(self._main)
 
     def until(self, word: str) -> None:
         """Return once that was written."""
         while word not in self.text:
-            self._read()
+            self._more()
+
+    def until_without(self, word: str) -> None:
+        """Return once something is written in which that is not."""
+        while word in self._more():
+            pass
+
+    def _more(self) -> str:
+        seen = len(self.text)
+        assert self._read(), f"it ended, or was killed, after: {self.text!r}"
+        return self.text[seen:]
 
     def _read(self) -> bool:
         with contextlib.suppress(OSError):  # EIO: the other end is closed
@@ -250,8 +272,14 @@ class Terminal:
         self.process.send_signal(sign)
         while self._read():
             pass
-        os.close(self._main)
         return self.process.wait(PATIENCE)
+
+
+def test_terminal_whose_command_ends_is_not_read_for_ever() -> None:
+    with Terminal("--version", env={}) as terminal:
+        with pytest.raises(AssertionError, match=r"it ended, or was killed, after: 'wsdev "):
+            terminal.until("what it never says")
+        assert terminal.process.wait(PATIENCE) == 0
 
 
 @pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM], ids=lambda sign: sign.name)
@@ -260,16 +288,13 @@ async def test_live_table_ends_well_with_the_cursor_shown_and_the_last_look_left
 ) -> None:
     name = ["kitchen"] if sign is signal.SIGTERM else []
     async with running_console(tmp_path) as console, console.gateway.device(name="kitchen"):
-        terminal = Terminal("devices", *name, "--watch", env=environment_of(console))
-        async with asyncio.timeout(PATIENCE):
+        arguments = ["devices", *name, "--watch"]
+        with Terminal(*arguments, env=environment_of(console)) as terminal:
             await asyncio.to_thread(terminal.until, "kitchen")
             await console.stop()
             await asyncio.to_thread(terminal.until, "is gone for")
             await console.start()
-            seen = len(terminal.text)
-            while "is gone for" in terminal.text[seen:] or len(terminal.text) == seen:
-                seen = len(terminal.text)
-                await asyncio.to_thread(terminal._read)
+            await asyncio.to_thread(terminal.until_without, "is gone for")
             code = await asyncio.to_thread(terminal.end, sign)
     assert code == 0
     shown, hidden = terminal.text.rfind("\x1b[?25h"), terminal.text.rfind("\x1b[?25l")

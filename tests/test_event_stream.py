@@ -55,8 +55,20 @@ def test_last_id_and_retry_are_kept() -> None:
     assert (stream.last_id, stream.retry) == ("", 60.0)
 
 
+def test_number_of_an_event_counts_once_it_has_come_whole() -> None:
+    stream = EventStream()
+    stream.feed(b"id: 7\ndata: x\n\nid: 8\ndata: y\n")
+    assert stream.last_id == "7"
+    stream.feed(b"\n")
+    assert stream.last_id == "8"
+    stream.feed(b"id: 9\n\ndata: z\n\n")
+    assert stream.last_id == "9", "of one without data too, and for those after it"
+
+
 @pytest.mark.parametrize(
-    "piece", [b"x" * 1000, b"data: " + b"x" * 1000 + b"\n"], ids=["a line", "an event"]
+    "piece",
+    [b"x" * 1000, b"data: " + b"x" * 1000 + b"\n", b"data\n" * 1000],
+    ids=["a line", "an event", "empty lines"],
 )
 def test_stream_without_end_is_given_up(piece: bytes) -> None:
     with pytest.raises(StreamTooLarge):

@@ -157,6 +157,7 @@ def test_entry_comes_back_out_of_its_document() -> None:
     [
         {"kind": "mood"}, {"kind": None}, {"kind": ["message"]}, {"time": None}, {"time": "soon"},
         {"time": 5}, {"time": "2024-01-01"}, {"sequence": "x"}, {"size": None},
+        {"time": "0001-01-01T00:00:00Z"}, {"time": "9999-12-31T23:59:59Z"}, {"size": 10**400},
     ],
     ids=repr,
 )  # fmt: skip

@@ -22,7 +22,7 @@ def test_reserved_class_is_explained() -> None:
     assert "--operator" in refused.value.hint
 
 
-@pytest.mark.parametrize("name", ["", "-", "a b", "x" * 65, "a\x1b"])
+@pytest.mark.parametrize("name", ["", "-", ".", "..", "a b", "x" * 65, "a\x1b"])
 def test_name_that_no_device_has_is_refused(name: str) -> None:
     require_name("kitchen")
     with pytest.raises(UsageError):

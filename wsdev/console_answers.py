@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from http import HTTPStatus
-from typing import Any, Final, TypeVar
+from typing import Annotated, Any, Final, Generic, NamedTuple, TypeVar
 
 import msgspec
 
@@ -29,7 +29,23 @@ from wsdev.urls import GatewayAddress
 
 PROBLEM_TYPE: Final = "application/problem+json"
 
-_Answer = TypeVar("_Answer", bound=msgspec.Struct)
+_Struct = TypeVar("_Struct", bound=msgspec.Struct)
+
+
+class Answer(NamedTuple, Generic[_Struct]):
+    """An answer, and all of its JSON as it came."""
+
+    value: _Struct
+    document: Any
+
+
+LAST_MOMENT: Final = 253_370_764_800
+"""Unix seconds at which the year 9999 begins: each time zone has a date for it, which shows."""
+
+_Moment = Annotated[float, msgspec.Meta(ge=0, le=LAST_MOMENT)]
+_Amount = Annotated[float, msgspec.Meta(ge=-LAST_MOMENT, le=LAST_MOMENT)]
+_Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
+"""Bounded, since a stranger's may be more than a clock or a float can hold."""
 
 # Devices
 
@@ -37,20 +53,20 @@ _Answer = TypeVar("_Answer", bound=msgspec.Struct)
 class Traffic(msgspec.Struct, frozen=True):
     """Messages and bytes of one link, from the device and to it."""
 
-    messages_in: int
-    bytes_in: int
-    messages_out: int
-    bytes_out: int
+    messages_in: _Count
+    bytes_in: _Count
+    messages_out: _Count
+    bytes_out: _Count
 
 
 class Camera(msgspec.Struct, frozen=True):
     """A camera's newest picture; ``age`` in seconds."""
 
-    size: int
-    age: float
-    frames_per_second: float | None = None
-    pictures: int = 0
-    viewers: int = 0
+    size: _Count
+    age: _Amount
+    frames_per_second: _Amount | None = None
+    pictures: _Count = 0
+    viewers: _Count = 0
 
 
 class Link(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,10 +74,10 @@ class Link(msgspec.Struct, frozen=True, kw_only=True):
 
     session: str
     address: str
-    started: float
-    ended: float | None = None
-    seconds: float | None = None
-    close_code: int | None = None
+    started: _Moment
+    ended: _Moment | None = None
+    seconds: _Amount | None = None
+    close_code: _Count | None = None
     cause: str | None = None
     reason: str | None = None
     closed_by: str | None = None
@@ -78,10 +94,10 @@ class Device(msgspec.Struct, frozen=True, kw_only=True, rename={"device_class": 
     device_class: str
     state: str
     address: str
-    connected_since: float | None = None
-    last_proof: float | None = None
-    proof_age: float | None = None
-    round_trip: float | None = None
+    connected_since: _Moment | None = None
+    last_proof: _Moment | None = None
+    proof_age: _Amount | None = None
+    round_trip: _Amount | None = None
     session: str | None = None
     version: str | None = None
     token_kind: str | None = None
@@ -119,10 +135,10 @@ class SentCommand(msgspec.Struct, frozen=True, kw_only=True):
     state: str
     is_over: bool
     type: str
-    asked: float
-    sent: float | None = None
-    ended: float | None = None
-    queue_until: float | None = None
+    asked: _Moment
+    sent: _Moment | None = None
+    ended: _Moment | None = None
+    queue_until: _Moment | None = None
     reason: str | None = None
     detail: Any = None
 
@@ -134,14 +150,14 @@ class Who(msgspec.Struct, frozen=True):
     name: str
 
 
-def read_answer(data: bytes, wanted: type[_Answer], address: GatewayAddress) -> _Answer:
-    """A JSON answer as a Struct.
+def read_answer(data: bytes, wanted: type[_Struct], address: GatewayAddress) -> Answer[_Struct]:
+    """A JSON answer as a Struct; what the Struct has no field for is read too.
 
     Raises:
         NotAGateway: it is none.
     """
     try:
-        return msgspec.json.decode(data, type=wanted)
+        return Answer(msgspec.json.decode(data, type=wanted), msgspec.json.decode(data))
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         raise stranger(address, "what it answers is not a console's") from None
 
@@ -156,8 +172,8 @@ class Problem(msgspec.Struct, frozen=True):
     code: str
     detail: str
     hint: str = ""
-    offline_since: float | None = None
-    last_seen: float | None = None
+    offline_since: _Moment | None = None
+    last_seen: _Moment | None = None
 
 
 class _DevicesRefusal(msgspec.Struct, frozen=True):

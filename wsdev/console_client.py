@@ -12,8 +12,9 @@ import difflib
 import json
 import ssl
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from dataclasses import replace
 from types import TracebackType
-from typing import Any, Final, Generic, NamedTuple, Self, TypeVar
+from typing import Any, Final, NamedTuple, Self, TypeVar
 from urllib.parse import quote
 
 import httpx
@@ -21,6 +22,8 @@ import msgspec
 
 from wsdev import __version__
 from wsdev.console_answers import (
+    LAST_MOMENT,
+    Answer,
     Device,
     DeviceList,
     SentCommand,
@@ -31,6 +34,7 @@ from wsdev.console_answers import (
 )
 from wsdev.errors import DeviceOffline, LinkCut, NoAnswer, NotThere, Refused, TLSFailed, WsdevError
 from wsdev.failures import CONNECT_SHARE, path_error
+from wsdev.protocol import DEFAULT_CONSOLE_PORT
 from wsdev.sanitize import printable
 from wsdev.token_format import without_token
 from wsdev.urls import GatewayAddress
@@ -46,15 +50,11 @@ MOST_OF_ANSWER: Final = 64 * 1024 * 1024
 
 MOST_NAMES: Final = 3
 
+_WEB_PORTS: Final = (80, 443)
+"""Those of a URL that names none."""
+
 _JPEG_START: Final = b"\xff\xd8"
 _Struct = TypeVar("_Struct", bound=msgspec.Struct)
-
-
-class Answer(NamedTuple, Generic[_Struct]):
-    """An answer, and all of its JSON as it came."""
-
-    value: _Struct
-    document: Any
 
 
 class Snapshot(NamedTuple):
@@ -161,9 +161,10 @@ class ConsoleClient:
         if not data.startswith(_JPEG_START):
             raise stranger(self.address, "what it sends is no JPEG")
         try:
-            return Snapshot(data, max(0.0, float(headers["x-picture-age"])))
+            age = float(headers["x-picture-age"])
         except (KeyError, ValueError):
             return Snapshot(data, None)
+        return Snapshot(data, max(0.0, age) if abs(age) <= LAST_MOMENT else None)
 
     async def last_sequence(self) -> int:
         """The number of the journal's last entry; 0 if it is empty."""
@@ -191,7 +192,8 @@ class ConsoleClient:
         try:
             if not answer.is_success:
                 with self._explained():
-                    body = await self._body(answer)
+                    async with asyncio.timeout(self._patience):
+                        body = await self._body(answer)
                 raise problem_error(answer.status_code, answer.headers, body, self.address)
             if answer.headers.get("content-type", "").partition(";")[0] != "text/event-stream":
                 raise stranger(self.address, "what it sends is no stream of events")
@@ -210,8 +212,7 @@ class ConsoleClient:
         self, method: str, path: str, wanted: type[_Struct], body: Any = None
     ) -> Answer[_Struct]:
         _, data = await self._ask(method, path, body)
-        value = read_answer(data, wanted, self.address)
-        return Answer(value, msgspec.json.decode(data))
+        return read_answer(data, wanted, self.address)
 
     async def _ask(
         self, method: str, path: str, body: Any = None
@@ -288,13 +289,21 @@ class ConsoleClient:
     def _unreached(self, exc: httpx.TransportError) -> WsdevError:
         timed_out = isinstance(exc, httpx.ConnectTimeout)
         error = path_error(TimeoutError() if timed_out else exc, self.address)
-        if isinstance(error, Refused):
+        if isinstance(error, Refused) and self.address.port in _WEB_PORTS:
+            there = replace(self.address, port=DEFAULT_CONSOLE_PORT).http_url("")
+            error.hint = (
+                f"the console is on port {DEFAULT_CONSOLE_PORT} unless told otherwise: --console"
+                f" {printable(there)}"
+            )
+        elif isinstance(error, Refused):
             error.hint = (
                 "start it with wsdev serve; one with --no-console has none; another address goes"
                 " into --console URL"
             )
         elif isinstance(error, NoAnswer):
             error.hint = "check the address in --console; a firewall may drop the port"
+        elif isinstance(error, LinkCut):
+            error.hint = "check host and port in --console"
         elif isinstance(error, TLSFailed) and not _is_about_certificate(exc):
             error.hint = f"a console without TLS is at http://{printable(self.address.authority)}"
         return error

@@ -32,7 +32,8 @@ class EventStream:
     """One stream, as it comes in; a new connection needs a new one.
 
     Attributes:
-        last_id: What is to be sent as ``Last-Event-ID``; empty if the stream named none.
+        last_id: What is to be sent as ``Last-Event-ID``; empty if the stream named none. That of an
+            event that has not come whole yet does not count.
         retry: Seconds after which the server wants to be asked again; None if it did not say.
     """
 
@@ -42,6 +43,7 @@ class EventStream:
         self._rest = b""
         self._is_first = True
         self._name = ""
+        self._id = ""
         self._data: list[str] = []
         self._size = 0
 
@@ -86,16 +88,17 @@ class EventStream:
         if field == "event":
             self._name = value
         elif field == "data":
-            self._size += len(value)
+            self._size += len(value) + 1
             self._check(self._size)
             self._data.append(value)
         elif field == "id" and "\0" not in value:
-            self.last_id = value
+            self._id = value
         elif field == "retry" and value.isascii() and value.isdecimal() and len(value) < 10:
             self.retry = min(int(value), _MOST_RETRY) / 1000
 
     def _end(self) -> ServerEvent | None:
         """The event that an empty line ends; one without data is none."""
+        self.last_id = self._id
         name, data = self._name, self._data
         self._name, self._data, self._size = "", [], 0
         return ServerEvent(name or "message", "\n".join(data)) if data else None

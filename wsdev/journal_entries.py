@@ -169,6 +169,10 @@ FIELDS: Final = (
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
+_MOST_NUMBER: Final = 253_370_764_800_000
+"""Of an entry that another program tells: the Unix ms at which the year 9999 begins, for which each
+time zone has a date; no amount is larger."""
+
 _NOT_PLAIN: Final = re.compile("[^\x20-\x7e]")
 
 
@@ -225,9 +229,14 @@ def entry_of(fields: Mapping[str, Any]) -> Entry | None:
         for name in ("time", "queue_until"):
             if values.get(name) is not None:
                 values[name] = _milliseconds(values[name])
-        return msgspec.convert(values, kind)
+        entry = msgspec.convert(values, kind)
     except (msgspec.ValidationError, TypeError, ValueError):
         return None
+    numbers = msgspec.structs.asdict(entry) | {"id": None}  # a message's own is any
+    fits = all(
+        0 <= value <= _MOST_NUMBER for value in numbers.values() if isinstance(value, int | float)
+    )
+    return entry if fits else None
 
 
 def _milliseconds(text: str) -> int:

@@ -102,8 +102,13 @@ MAX_NAME_LENGTH: Final = 64
 
 
 def clean_name(name: str) -> str:
-    """The name as the gateway uses it: ``[A-Za-z0-9._-]{0,64}``; empty if nothing is left."""
-    return _NOT_IN_NAMES.sub("-", name).strip("-")[:MAX_NAME_LENGTH].rstrip("-")
+    """The name as the gateway uses it: ``[A-Za-z0-9._-]{0,64}``; empty if nothing is left.
+
+    Also empty for ``.`` and ``..``, which each client folds in a URL (RFC 3986 section 5.2.4): the
+    console could not be asked for such a device.
+    """
+    cleaned = _NOT_IN_NAMES.sub("-", name).strip("-")[:MAX_NAME_LENGTH].rstrip("-")
+    return "" if cleaned in (".", "..") else cleaned
 
 
 # Messages, device to gateway. Unknown fields are ignored (msgspec's default).

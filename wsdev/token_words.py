@@ -48,7 +48,7 @@ def require_name(name: str) -> None:
     """
     if not name or clean_name(name) != name:
         raise UsageError(
-            "the device name is empty, too long, or has characters that no name has",
+            "the device name is empty, too long, . or .., or has characters that no name has",
             f"use up to {MAX_NAME_LENGTH} of A-Z, a-z, 0-9, ., - and _, for example kitchen",
         )
 

@@ -18,8 +18,8 @@ from wsdev.commands import amounts
 from wsdev.commands.log_lines import whole
 from wsdev.commands.log_streams import make_console, quiet_end
 from wsdev.commands.option_values import seconds
-from wsdev.console_answers import SentCommand
-from wsdev.console_client import Answer, ConsoleClient
+from wsdev.console_answers import Answer, SentCommand
+from wsdev.console_client import ConsoleClient
 from wsdev.errors import (
     CommandExpired,
     CommandFailed,

@@ -56,14 +56,14 @@ async def _events(call: Call, after: int | None) -> AsyncGenerator[bytes, None]:
     feed = plane.feed
     async with feed.followed():
         yield RETRY
-        if after is not None and after > feed.reached:
+        if after is not None and after > feed.reached and after > await _newest(call):
             # Another journal: the old one was set aside, or the state folder is a new one.
-            yield event_text("reset", "{}", feed.reached)
-            after = None
+            after = feed.reached
+            yield event_text("reset", "{}", after)
         while after is not None and after < feed.reached and not plane.closing.is_set():
             text, after = await _catch_up(call, choice, after, feed.reached)
             yield text or b": looking\n\n"
-        viewer = feed.add(choice)
+        viewer = feed.add(choice, after or 0)
         try:
             async for text in _live(call, viewer):
                 yield text
@@ -87,6 +87,16 @@ async def _live(call: Call, viewer: Viewer) -> AsyncGenerator[bytes, None]:
         elif silent >= HEARTBEAT:
             silent = 0.0
             yield b": still here\n\n"
+
+
+async def _newest(call: Call) -> int:
+    """The journal's last number; the feed hears of it a moment later."""
+
+    def read() -> int:
+        with JournalReader(call.plane.gateway.folder) as reader:
+            return reader.last_sequence()
+
+    return await call.plane.aside(read)
 
 
 async def _catch_up(call: Call, choice: Choice, after: int, last: int) -> tuple[bytes, int]:

@@ -82,12 +82,16 @@ def tell(entry: Entry) -> Told:
 class Viewer:
     """Somebody who watches, with what it has not read yet.
 
+    Args:
+        after: The number up to which it knows the journal.
+
     Attributes:
         is_over: Nothing more comes: it was too slow, or the journal cannot be read.
     """
 
-    def __init__(self, choice: Choice) -> None:
+    def __init__(self, choice: Choice, after: int = 0) -> None:
         self.choice = choice
+        self._after = after
         self.is_over = False
         self._waiting: deque[bytes] = deque()
         self._size = 0
@@ -97,6 +101,8 @@ class Viewer:
         """Keep what is wanted until it is read; end when it gets too much."""
         for told in all_told:
             if self.is_over or not self.choice.takes(told):
+                continue
+            if 0 < told.sequence <= self._after:
                 continue
             self._size += len(told.text)
             if self._size > MOST_WAITING:
@@ -239,9 +245,9 @@ class Feed:
             if not self._waiting:
                 self._stop_tail()
 
-    def add(self, choice: Choice) -> Viewer:
-        """Somebody who is told from now on what comes after :attr:`reached`."""
-        viewer = Viewer(choice)
+    def add(self, choice: Choice, after: int = 0) -> Viewer:
+        """Somebody who is told from now on what comes after :attr:`reached`, and ``after``."""
+        viewer = Viewer(choice, after)
         self._viewers[viewer] = None
         return viewer
 

@@ -24,7 +24,9 @@ Seconds = Annotated[float, msgspec.Meta(ge=0, le=365 * DAY)]
 Name = Annotated[
     str,
     msgspec.Meta(
-        extra_json_schema={"pattern": "^[A-Za-z0-9._]([A-Za-z0-9._-]{0,62}[A-Za-z0-9._])?$"}
+        extra_json_schema={
+            "pattern": r"^(?!\.{1,2}$)[A-Za-z0-9._]([A-Za-z0-9._-]{0,62}[A-Za-z0-9._])?$"
+        }
     ),
 ]
 ClassName = Annotated[
