@@ -13,6 +13,7 @@ import pytest
 from command_line import Running, fails, wsdev
 from console_commands import SERVO, answer, fails_with, run
 from console_harness import RunningConsole, running_console
+from fake_gateways import serving
 from harness import PATIENCE, Device
 
 from wsdev.commands import sending
@@ -153,6 +154,23 @@ async def test_ctrl_c_says_that_the_command_goes_on_and_its_id(tmp_path: Path) -
     assert (code, out) == (ExitCode.INTERRUPTED, "")
     assert f"the command {command_id[0]} goes on without us" in err
     assert f"{console.url}/api/commands/{command_id[0]}" in err
+
+
+async def test_ctrl_c_before_the_console_answers_says_that_it_may_have_been_sent() -> None:
+    asked = asyncio.Event()
+
+    async def stay_silent(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
+        await reader.readuntil(SERVO.partition(":")[0].encode())
+        asked.set()
+        await reader.read()
+
+    async with serving(stay_silent) as port:
+        with Running([*SEND, "--console", f"http://127.0.0.1:{port}"]) as running:
+            async with asyncio.timeout(PATIENCE):
+                await asked.wait()
+            code, out, err = await asyncio.to_thread(running.interrupt)
+    assert (code, out) == (ExitCode.INTERRUPTED, "")
+    assert "the command may have been sent" in err.splitlines()[0]
 
 
 def test_state_of_a_later_console_is_told() -> None:

@@ -130,9 +130,15 @@ def _place(text: str, position: int) -> str:
 
 
 class _Sending:
-    """One command on its way; ``last`` is what is known of it, if it was sent."""
+    """One command on its way.
+
+    Attributes:
+        asked: The console may have the command, though it has not said so.
+        last: What is known of the command, once the console has said that it has it.
+    """
 
     def __init__(self, client: ConsoleClient, wish: Wish) -> None:
+        self.asked = False
         self.last: Answer[SentCommand] | None = None
         self._client = client
         self._wish = wish
@@ -140,6 +146,7 @@ class _Sending:
     async def run(self) -> Answer[SentCommand]:
         wish = self._wish
         async with self._client as client:
+            self.asked = True
             try:
                 self.last = await client.send(
                     wish.name, wish.command, answer_in=wish.answer_in, queue_for=wish.queue_for
@@ -201,10 +208,10 @@ def run(client: ConsoleClient, wish: Wish, *, as_json: bool) -> None:
         command, document = asyncio.run(sending.run())
     except KeyboardInterrupt:
         if sending.last is not None:
-            error = sending.left("stopped waiting", UsageError)
-            if sys.stderr.isatty():
-                sys.stderr.write("\n")  # the terminal has written ^C
-            _say(f"{error.cause}\n  try: {error.hint}")
+            _say_stopped(sending.left("stopped waiting", UsageError))
+        elif sending.asked:
+            cause = "stopped before the console answered; the command may have been sent"
+            _say_stopped(UsageError(cause, _LOOK_FIRST))
         raise
     bad_end = end_of(command) if command.is_over else None
     with quiet_end(exact=as_json) as out:
@@ -218,6 +225,12 @@ def run(client: ConsoleClient, wish: Wish, *, as_json: bool) -> None:
         if as_json:
             raise typer.Exit(bad_end.exit_code)
         raise bad_end
+
+
+def _say_stopped(error: WsdevError) -> None:
+    if sys.stderr.isatty():
+        sys.stderr.write("\n")  # the terminal has written ^C
+    _say(f"{error.cause}\n  try: {error.hint}")
 
 
 def line_of(command: SentCommand) -> Text:
@@ -235,7 +248,8 @@ def line_of(command: SentCommand) -> Text:
     )
 
 
-_MAYBE: Final = "it may have been carried out: look at the device before you send it again"
+_LOOK_FIRST: Final = "look at the device before you send it again"
+_MAYBE: Final = f"it may have been carried out: {_LOOK_FIRST}"
 
 
 def end_of(command: SentCommand) -> WsdevError | None:
