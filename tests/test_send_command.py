@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import respx
 from command_line import Running, fails, wsdev
 from console_commands import SERVO, answer, fails_with, run
 from console_harness import RunningConsole, running_console
@@ -138,6 +139,31 @@ async def test_console_that_stays_away_is_given_up_and_the_id_told(
     assert done.returncode in {ExitCode.REFUSED, ExitCode.HTTP}
     assert f"the command {command['id']} goes on without us" in done.stderr
     assert f"/api/commands/{command['id']}" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "cause", "hint"),
+    [
+        (401, ExitCode.TOKEN, "it ended; the command c-7 goes on without us", "tokens create"),
+        (404, ExitCode.COMMAND_LOST, "the console knows the command c-7 no more", "carried out"),
+        (500, ExitCode.PROTOCOL, "it ended; the command c-7 goes on without us", "/commands/c-7"),
+    ],
+)
+def test_error_while_it_is_waited_for_keeps_the_commands_id(
+    status: int, code: ExitCode, cause: str, hint: str
+) -> None:
+    command = {"id": "c-7", "device": "kitchen", "state": "sent", "type": "servo", "asked": 0}
+    problem = {"status": status, "code": "x", "detail": "it ended"}
+    headers = {"content-type": "application/problem+json"}
+    url = "http://console.test:3001"
+    with respx.mock(base_url=url) as web:
+        route = web.post("/api/devices/kitchen/commands?wait=0")
+        route.respond(202, json={**command, "is_over": False})
+        web.get("/api/commands/c-7").respond(status, json=problem, headers=headers)
+        lines = fails(code, *SEND, "--console", url)
+        assert route.call_count == 1
+    assert lines[0] == f"wsdev: {cause}"
+    assert hint in lines[1]
 
 
 async def test_ctrl_c_says_that_the_command_goes_on_and_its_id(tmp_path: Path) -> None:

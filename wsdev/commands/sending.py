@@ -28,8 +28,10 @@ from wsdev.errors import (
     CommandTimedOut,
     DeviceOffline,
     NotAllowed,
+    NotThere,
     PathError,
     ProtocolViolation,
+    TokenRefused,
     UsageError,
     WsdevError,
 )
@@ -175,14 +177,22 @@ class _Sending:
                     _say(f"the console is gone: {error.cause}; waiting for it")
                 elif loop.time() - gone_since > GIVEN_UP_AFTER:
                     raise self.left(error.cause, type(error)) from None
+            except NotThere:  # as after a kill, which leaves no word of it in the journal
+                raise CommandLost(
+                    f"the console knows the command {whole(command_id)} no more", _MAYBE
+                ) from None
+            except TokenRefused as error:
+                raise self.left(error.cause, TokenRefused, error.hint) from None
+            except WsdevError as error:
+                raise self.left(error.cause, type(error)) from None
 
-    def left(self, cause: str, kind: Callable[..., WsdevError]) -> WsdevError:
-        """That it is waited for no more."""
+    def left(self, cause: str, kind: Callable[..., WsdevError], hint: str = "") -> WsdevError:
+        """That it is waited for no more; the hint is where to ask for it, unless there is one."""
         assert self.last is not None
         path = f"/api/commands/{whole(self.last.value.id)}"
         return kind(
             f"{cause}; the command {whole(self.last.value.id)} goes on without us",
-            f"ask for it at {self._client.address.http_url(path)}",
+            hint or f"ask for it at {self._client.address.http_url(path)}",
         )
 
     @staticmethod
