@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import respx
-from command_line import Running, fails, wsdev
+from command_line import Running, fails, into, wsdev
 from console_commands import SERVO, answer, fails_with, run
 from console_harness import RunningConsole, running_console
 from fake_gateways import serving
@@ -231,6 +231,10 @@ def test_command_comes_from_stdin() -> None:
     assert done.returncode == ExitCode.USAGE
     assert 'at line 1 column 9: {"type": >>>' in done.stderr
     assert "twice" in wsdev("send", "kitchen", "-", "--token-file", "-").stderr
+
+
+def test_closed_stdin_is_told() -> None:
+    assert into("<&-", "send", "kitchen", "-").stderr.startswith("wsdev: stdin is closed\n")
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from wsdev.command_records import MAX_QUEUE_TIME, MAX_TIMEOUT
 from wsdev.commands import amounts
 from wsdev.commands.log_lines import whole
 from wsdev.commands.log_streams import make_console, quiet_end
-from wsdev.commands.option_values import seconds
+from wsdev.commands.option_values import seconds, standard_input
 from wsdev.console_answers import SentCommand
 from wsdev.console_client import Answer, ConsoleClient
 from wsdev.errors import (
@@ -83,7 +83,7 @@ def read_wish(
     if text == "-":
         if token_file is not None and str(token_file) == "-":
             raise UsageError("stdin is given twice", "put the token into a file")
-        data = sys.stdin.buffer.read(MOST_OF_COMMAND + 1)
+        data = standard_input().read(MOST_OF_COMMAND + 1)
         text = data.decode("utf-8", "replace").strip()
     return Wish(
         name,
