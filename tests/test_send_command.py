@@ -215,6 +215,8 @@ def test_state_of_a_later_console_is_told() -> None:
         ("", "at line 1 column 1: >>>"),
         ('{"a":"' + "x" * 50 + '\x1b"}', r"x >>> \x1b"),
         ('{"a":NaN}', "NaN is no number"),
+        ('{"a":1e999}', "1e999 is out of range"),
+        ('{"a":[{"b\\u001b":1,"b\\u001b":2}]}', r"of one name: b\x1b"),
         ("[" * 100_000, "at most 65,536"),
         ("[" * 60_000, "recursion"),
         ("[1]", "not an object"),

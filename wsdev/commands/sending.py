@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import sys
 from collections.abc import Callable
 from datetime import datetime
@@ -98,12 +99,15 @@ def read_command(text: str) -> dict[str, Any]:
     """The command in ``text``.
 
     Raises:
-        UsageError: no JSON, with the place where it breaks; or no object.
+        UsageError: no JSON, with the place where it breaks; no object; or what would not arrive
+            as it was written.
     """
     if len(text) > MOST_OF_COMMAND:
         raise UsageError("the command is too long", f"at most {MOST_OF_COMMAND:,} characters")
     try:
-        command = json.loads(text, parse_constant=_no_number)
+        command = json.loads(
+            text, parse_constant=_no_number, parse_float=_finite, object_pairs_hook=_once
+        )
     except json.JSONDecodeError as error:
         raise UsageError(
             f"the command is not JSON: {error.msg[0].lower()}{error.msg[1:]}"
@@ -119,6 +123,30 @@ def read_command(text: str) -> dict[str, Any]:
 
 def _no_number(word: str) -> None:
     raise ValueError(f"{word} is no number of JSON's")
+
+
+def _finite(word: str) -> float:
+    """Python makes infinity of what is too large, which no JSON can hold."""
+    number = float(word)
+    if math.isinf(number):
+        raise UsageError(
+            f"the command's number {printable(word, _AROUND)} is out of range",
+            "the largest is 1.79e308",
+        )
+    return number
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Python takes the last of two members of one name; a device may take the first."""
+    members: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in members:
+            raise UsageError(
+                f"the command has two members of one name: {printable(name, _AROUND)}",
+                "leave one of them out",
+            )
+        members[name] = value
+    return members
 
 
 def _place(text: str, position: int) -> str:
