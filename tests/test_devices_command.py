@@ -25,10 +25,11 @@ from fake_gateways import closed_port
 from harness import PATIENCE
 from rich.console import Console
 
+from wsdev.commands.console_options import EXIT_CODES
 from wsdev.commands.device_views import Look, details, summary, table
 from wsdev.commands.device_watching import _Changes, _json_writer, _line_writer, _Screen
 from wsdev.console_answers import Device, DeviceList
-from wsdev.errors import ExitCode
+from wsdev.errors import EXIT_CODE_MEANINGS, ExitCode
 
 HOSTILE = "v\x1b[31mred\x1b]0;owned\x07\u202e"
 
@@ -134,6 +135,15 @@ async def test_commands_of_the_console_import_none_of_its_server(tmp_path: Path)
             check=False,
         )
     assert done.returncode == 0, done.stderr
+
+
+def test_exit_codes_of_the_consoles_commands_are_told_and_of_no_other_command() -> None:
+    told = {ExitCode(int(number)) for number in re.findall(r"\b(\d+) \w", EXIT_CODES)}
+    assert told >= {ExitCode.PROTOCOL, ExitCode.CUT, ExitCode.CERTIFICATE, ExitCode.INTERRUPTED}
+    assert not [code for code in told if EXIT_CODE_MEANINGS[code].startswith("serve: ")]
+    ends = {name: " ".join(wsdev(name, "--help").stdout.split()) for name in ("devices", "watch")}
+    assert ends["devices"].endswith("Ctrl-C ends --watch with 0.")
+    assert ends["watch"].endswith("130 Ctrl-C: the end of watch, as of logs -f.")
 
 
 # The look
