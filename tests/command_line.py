@@ -127,7 +127,7 @@ class Running:
 
 
 def into(out: str, *arguments: str) -> Done:
-    """Run a command whose standard output a shell puts there."""
+    """Run a command whose standard output a shell puts there; or that it starts otherwise."""
     command = [sys.executable, "-m", "wsdev", *arguments]
     done = subprocess.run(
         ["sh", "-c", f'"$@" {out}', "sh", *command],

@@ -21,8 +21,10 @@ from wsdev.errors import (
     NameNotFound,
     NoAnswer,
     NotAGateway,
+    NotAllowed,
     NotThere,
     PathError,
+    ProtocolViolation,
     Refused,
     TLSFailed,
     TokenRefused,
@@ -245,6 +247,49 @@ async def test_command_that_may_have_been_sent_is_told_so(web: respx.MockRouter)
         with pytest.raises(NoAnswer, match="may have been done"):
             await client.send("kitchen", COMMAND, answer_in=1)
     assert route.call_count == 1, "a command is sent once, and never again"
+
+
+PROBLEM = {"content-type": "application/problem+json"}
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind", "perhaps"),
+    [
+        (httpx.Response(504, text="Gateway Timeout"), NotAGateway, True),
+        (httpx.Response(200, text="<html>"), NotAGateway, True),
+        (httpx.Response(202, content=b"x" * 1001), NotAGateway, True),
+        (
+            httpx.Response(
+                500, json={"status": 500, "code": "bug", "detail": "x"}, headers=PROBLEM
+            ),
+            ProtocolViolation,
+            True,
+        ),
+        (
+            httpx.Response(
+                503, json={"status": 503, "code": "ends", "detail": "x"}, headers=PROBLEM
+            ),
+            NotAllowed,
+            False,
+        ),
+        (httpx.Response(413, text="Too Large"), NotAGateway, False),
+    ],
+    ids=["proxy-late", "unreadable", "endless", "broken", "refused", "refused-by-proxy"],
+)
+async def test_answer_after_which_a_command_may_have_been_sent_is_told_so(
+    web: respx.MockRouter,
+    monkeypatch: pytest.MonkeyPatch,
+    answer: httpx.Response,
+    kind: type[WsdevError],
+    perhaps: bool,
+) -> None:
+    monkeypatch.setattr(console_client, "MOST_OF_ANSWER", 1000)
+    web.post("/api/devices/kitchen/commands?wait=0").mock(return_value=answer)
+    async with ConsoleClient(parse_console_address(URL)) as client:
+        with pytest.raises(kind) as caught:
+            await client.send("kitchen", COMMAND, answer_in=1)
+    assert type(caught.value) is kind
+    assert caught.value.cause.endswith("; what was asked for may have been done") is perhaps
 
 
 # Strangers

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import webbrowser
 from pathlib import Path
 
 import pytest
-from command_line import fails, wsdev
+from command_line import fails, into, wsdev
 from console_commands import run
 from console_harness import RunningConsole, running_console
 from fake_gateways import closed_port
@@ -60,6 +61,12 @@ async def test_login_is_told_and_no_token_goes_to_the_browser(
         _, err = await shown(console)
         assert err == "log in there with a token of: wsdev tokens create --operator\n"
         assert console.token not in opened[0]
+
+
+async def test_closed_standard_error_is_nothing_to_fail_of(tmp_path: Path) -> None:
+    async with running_console(tmp_path) as console:
+        done = await asyncio.to_thread(into, "2>&-", "console", "--console", console.url)
+    assert done.returncode == ExitCode.OK
 
 
 def test_printing_asks_nobody(opened: list[str]) -> None:

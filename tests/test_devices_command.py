@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import io
 import json
 import os
 import pty
@@ -25,9 +26,11 @@ from fake_gateways import closed_port
 from harness import PATIENCE
 from rich.console import Console
 
-from wsdev.commands.device_views import details, summary, table
+from wsdev.commands.console_options import EXIT_CODES
+from wsdev.commands.device_views import Look, details, summary, table
+from wsdev.commands.device_watching import _Changes, _json_writer, _line_writer, _Screen
 from wsdev.console_answers import Device, DeviceList
-from wsdev.errors import ExitCode
+from wsdev.errors import EXIT_CODE_MEANINGS, ExitCode
 
 HOSTILE = "v\x1b[31mred\x1b]0;owned\x07\u202e"
 
@@ -135,6 +138,15 @@ async def test_commands_of_the_console_import_none_of_its_server(tmp_path: Path)
     assert done.returncode == 0, done.stderr
 
 
+def test_exit_codes_of_the_consoles_commands_are_told_and_of_no_other_command() -> None:
+    told = {ExitCode(int(number)) for number in re.findall(r"\b(\d+) \w", EXIT_CODES)}
+    assert told >= {ExitCode.PROTOCOL, ExitCode.CUT, ExitCode.CERTIFICATE, ExitCode.INTERRUPTED}
+    assert not [code for code in told if EXIT_CODE_MEANINGS[code].startswith("serve: ")]
+    ends = {name: " ".join(wsdev(name, "--help").stdout.split()) for name in ("devices", "watch")}
+    assert ends["devices"].endswith("Ctrl-C ends --watch with 0.")
+    assert ends["watch"].endswith("130 Ctrl-C: the end of watch, as of logs -f.")
+
+
 # The look
 
 
@@ -217,6 +229,52 @@ async def test_changes_are_documents_for_a_program(tmp_path: Path) -> None:
             code, _, err = await asyncio.to_thread(running.end)
         assert code == ExitCode.TOKEN
         assert "wsdev tokens create --operator" in err
+
+
+async def test_name_that_is_gone_is_said_also_of_the_one_that_is_watched(tmp_path: Path) -> None:
+    async with running_console(tmp_path) as console, console.gateway.device() as pico:
+        made_up = next(iter(console.gateway.hub)).name
+        with watching(console, tmp_path / "token", made_up, "--json") as running:
+            assert json.loads(await line_of(running, made_up))["state"] == "online"
+            await pico.hello("kitchen")
+            last = json.loads(await line_of(running, made_up))
+            code, out, err = await asyncio.to_thread(running.interrupt)
+    assert (last["name"], last["state"]) == (made_up, "gone")
+    assert (code, out, err) == (0, "", "")
+
+
+def look(*devices: Device) -> Look:
+    return Look(devices, {"devices": msgspec.to_builtins(devices)})
+
+
+def test_name_that_is_gone_is_said_once_and_forgotten() -> None:
+    session = {"session": "s-1"}
+    looks = [look(device("pico-1", **session)), *[look(device("kitchen", **session))] * 2, look()]
+    documents, lines = io.StringIO(), io.StringIO()
+    console = Console(file=lines, width=200, color_system=None)
+    views = (_Changes(documents, _json_writer(documents)), _Changes(lines, _line_writer(console)))
+    for view in views:
+        for one in looks:
+            view.show(one)
+    told = [json.loads(line) for line in documents.getvalue().splitlines()]
+    assert [(one["name"], one["state"]) for one in told] == [
+        ("pico-1", "online"), ("pico-1", "gone"), ("kitchen", "online"), ("kitchen", "gone"),
+    ]  # fmt: skip
+    assert told[1]["class"] == "pico"
+    assert [line.split()[1:3] for line in lines.getvalue().splitlines()] == [
+        [one["name"], one["state"]] for one in told
+    ]
+
+
+def test_live_view_of_one_device_stays_when_its_name_is_gone() -> None:
+    file = io.StringIO()
+    console = Console(file=file, width=80, height=20, force_terminal=True, color_system=None)
+    with _Screen(console, "http://console.test/", is_one=True) as screen:
+        screen.show(look(device("kitchen")))
+        screen.show(look())
+    left = file.getvalue().rpartition("\x1b[?1049l")[2]
+    assert "kitchen" in left
+    assert "no such device now" in left
 
 
 class Terminal:

@@ -277,7 +277,9 @@ def test_file_is_not_replaced_unless_that_is_meant(journal: MadeJournal) -> None
     assert [path.name for path in Path().iterdir()] == ["a.wsrec"]
 
 
-@pytest.mark.parametrize("name", ["nowhere/a.wsrec", "state/a.wsrec"])
+@pytest.mark.parametrize(
+    "name", ["nowhere/a.wsrec", "state/a.wsrec", "x" * 300], ids=["no-folder", "state", "too-long"]
+)
 def test_file_that_cannot_be_there_is_told(journal: MadeJournal, name: str) -> None:
     Path("state").symlink_to(journal.folder)
     fails(ExitCode.USAGE, "record", "kitchen", "-o", name, "--state", str(journal.folder))

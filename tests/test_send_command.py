@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from command_line import Running, fails, wsdev
+import respx
+from command_line import Running, fails, into, wsdev
 from console_commands import SERVO, answer, fails_with, run
 from console_harness import RunningConsole, running_console
+from fake_gateways import serving
 from harness import PATIENCE, Device
 
 from wsdev.commands import sending
@@ -139,6 +141,31 @@ async def test_console_that_stays_away_is_given_up_and_the_id_told(
     assert f"/api/commands/{command['id']}" in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("status", "code", "cause", "hint"),
+    [
+        (401, ExitCode.TOKEN, "it ended; the command c-7 goes on without us", "tokens create"),
+        (404, ExitCode.COMMAND_LOST, "the console knows the command c-7 no more", "carried out"),
+        (500, ExitCode.PROTOCOL, "it ended; the command c-7 goes on without us", "/commands/c-7"),
+    ],
+)
+def test_error_while_it_is_waited_for_keeps_the_commands_id(
+    status: int, code: ExitCode, cause: str, hint: str
+) -> None:
+    command = {"id": "c-7", "device": "kitchen", "state": "sent", "type": "servo", "asked": 0}
+    problem = {"status": status, "code": "x", "detail": "it ended"}
+    headers = {"content-type": "application/problem+json"}
+    url = "http://console.test:3001"
+    with respx.mock(base_url=url) as web:
+        route = web.post("/api/devices/kitchen/commands?wait=0")
+        route.respond(202, json={**command, "is_over": False})
+        web.get("/api/commands/c-7").respond(status, json=problem, headers=headers)
+        lines = fails(code, *SEND, "--console", url)
+        assert route.call_count == 1
+    assert lines[0] == f"wsdev: {cause}"
+    assert hint in lines[1]
+
+
 async def test_ctrl_c_says_that_the_command_goes_on_and_its_id(tmp_path: Path) -> None:
     async with running_console(tmp_path) as console:
         token = tmp_path / "token"
@@ -153,6 +180,23 @@ async def test_ctrl_c_says_that_the_command_goes_on_and_its_id(tmp_path: Path) -
     assert (code, out) == (ExitCode.INTERRUPTED, "")
     assert f"the command {command_id[0]} goes on without us" in err
     assert f"{console.url}/api/commands/{command_id[0]}" in err
+
+
+async def test_ctrl_c_before_the_console_answers_says_that_it_may_have_been_sent() -> None:
+    asked = asyncio.Event()
+
+    async def stay_silent(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
+        await reader.readuntil(SERVO.partition(":")[0].encode())
+        asked.set()
+        await reader.read()
+
+    async with serving(stay_silent) as port:
+        with Running([*SEND, "--console", f"http://127.0.0.1:{port}"]) as running:
+            async with asyncio.timeout(PATIENCE):
+                await asked.wait()
+            code, out, err = await asyncio.to_thread(running.interrupt)
+    assert (code, out) == (ExitCode.INTERRUPTED, "")
+    assert "the command may have been sent" in err.splitlines()[0]
 
 
 def test_state_of_a_later_console_is_told() -> None:
@@ -171,6 +215,8 @@ def test_state_of_a_later_console_is_told() -> None:
         ("", "at line 1 column 1: >>>"),
         ('{"a":"' + "x" * 50 + '\x1b"}', r"x >>> \x1b"),
         ('{"a":NaN}', "NaN is no number"),
+        ('{"a":1e999}', "1e999 is out of range"),
+        ('{"a":[{"b\\u001b":1,"b\\u001b":2}]}', r"of one name: b\x1b"),
         ("[" * 100_000, "at most 65,536"),
         ("[" * 60_000, "recursion"),
         ("[1]", "not an object"),
@@ -187,6 +233,10 @@ def test_command_comes_from_stdin() -> None:
     assert done.returncode == ExitCode.USAGE
     assert 'at line 1 column 9: {"type": >>>' in done.stderr
     assert "twice" in wsdev("send", "kitchen", "-", "--token-file", "-").stderr
+
+
+def test_closed_stdin_is_told() -> None:
+    assert into("<&-", "send", "kitchen", "-").stderr.startswith("wsdev: stdin is closed\n")
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from command_line import environment, fails
 from console_commands import environment_of, fails_with, run
 from console_harness import JPEG, running_console, send_picture
@@ -88,3 +89,11 @@ def test_terminal_gets_no_picture() -> None:
 def test_place_is_looked_at_before_the_console_is_asked(tmp_path: Path) -> None:
     (tmp_path / "x.jpg").touch()
     fails(ExitCode.USAGE, "snapshot", "hall", "-o", str(tmp_path / "x.jpg"))
+
+
+@pytest.mark.parametrize("options", [[], ["--force"]], ids=["new", "replaced"])
+def test_place_that_cannot_be_looked_at_is_told(tmp_path: Path, options: list[str]) -> None:
+    place = str(tmp_path / ("x" * 300))
+    lines = fails(ExitCode.USAGE, "snapshot", "hall", "-o", place, *options)
+    assert lines[0].startswith("wsdev: cannot write ")
+    assert lines[0].endswith("name too long")

@@ -90,6 +90,8 @@ def main() -> None:
     """Run the CLI; an error of ours is one line with its remedy, and its own exit code."""
     if sys.stdout is None:  # closed: who wants no output gets none
         sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+    if sys.stderr is None:  # as well; what is said after the work must not undo it
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
     code: Any = ExitCode.FAILED
     try:
         code = _run()

@@ -32,7 +32,17 @@ from wsdev.console_answers import (
     read_answer,
     stranger,
 )
-from wsdev.errors import DeviceOffline, LinkCut, NoAnswer, NotThere, Refused, TLSFailed, WsdevError
+from wsdev.errors import (
+    DeviceOffline,
+    LinkCut,
+    NoAnswer,
+    NotAGateway,
+    NotThere,
+    ProtocolViolation,
+    Refused,
+    TLSFailed,
+    WsdevError,
+)
 from wsdev.failures import CONNECT_SHARE, path_error
 from wsdev.protocol import DEFAULT_CONSOLE_PORT
 from wsdev.sanitize import printable
@@ -135,6 +145,8 @@ class ConsoleClient:
     ) -> Answer[SentCommand]:
         """Send a command, and do not wait for the device. It is sent once, and never again.
 
+        An error after which it may have been taken says so.
+
         Args:
             answer_in: Seconds that the device has for its answer.
             queue_for: Seconds that the command may wait for its device; None if it may not.
@@ -212,7 +224,8 @@ class ConsoleClient:
         self, method: str, path: str, wanted: type[_Struct], body: Any = None
     ) -> Answer[_Struct]:
         _, data = await self._ask(method, path, body)
-        return read_answer(data, wanted, self.address)
+        with _perhaps_done(method != "GET"):
+            return read_answer(data, wanted, self.address)
 
     async def _ask(
         self, method: str, path: str, body: Any = None
@@ -221,16 +234,20 @@ class ConsoleClient:
         headers, content = {}, None
         if body is not None:
             headers, content = {"Content-Type": "application/json"}, json.dumps(body).encode()
-        with self._explained(changes=method != "GET"):
+        changes = method != "GET"
+        with self._explained(changes=changes):
             async with (
                 asyncio.timeout(self._patience),
                 self._http.stream(
                     method, self.address.http_url(path), content=content, headers=headers
                 ) as answer,
             ):
-                data = await self._body(answer)
+                with _perhaps_done(changes):
+                    data = await self._body(answer)
         if not answer.is_success:
-            raise problem_error(answer.status_code, answer.headers, data, self.address)
+            # What a 3xx or 4xx refuses was not done, whoever says it.
+            with _perhaps_done(changes and answer.is_server_error):
+                raise problem_error(answer.status_code, answer.headers, data, self.address)
         return answer.headers, data
 
     async def _body(self, answer: httpx.Response) -> bytes:
@@ -310,7 +327,7 @@ class ConsoleClient:
 
     def _unanswered(self, exc: Exception, *, changes: bool, is_answered: bool) -> WsdevError:
         where = printable(self.address.authority)
-        perhaps = "; what was asked for may have been done" if changes else ""
+        perhaps = _PERHAPS if changes else ""
         if isinstance(exc, (TimeoutError, httpx.TimeoutException)):
             return NoAnswer(
                 f"no answer from {where} in time{perhaps}",
@@ -334,6 +351,20 @@ class _Page(msgspec.Struct, frozen=True):
 
 def _path(name: str) -> str:
     return f"/api/devices/{quote(name, safe='')}"
+
+
+_PERHAPS: Final = "; what was asked for may have been done"
+
+
+@contextlib.contextmanager
+def _perhaps_done(changes: bool) -> Iterator[None]:
+    """Say of an answer that tells nothing that what was asked for may have been done."""
+    try:
+        yield
+    except (NotAGateway, ProtocolViolation) as error:
+        if not changes:
+            raise
+        raise type(error)(f"{error.cause}{_PERHAPS}", error.hint, code=error.code) from None
 
 
 def _is_about_certificate(exc: BaseException | None) -> bool:

@@ -108,7 +108,7 @@ EXIT_CODE_MEANINGS: dict[ExitCode, str] = {
     ExitCode.ADDRESS_IN_USE: "serve: the port is in use",
     ExitCode.ADDRESS_UNAVAILABLE: "serve: the address cannot be bound",
     ExitCode.STATE_FOLDER: "the state folder cannot be used",
-    ExitCode.CERTIFICATE: "serve: the certificate or key cannot be used",
+    ExitCode.CERTIFICATE: "the certificate or key cannot be used",
     ExitCode.ALREADY_RUNNING: "serve: another gateway uses this state folder",
     ExitCode.TOKEN_BOOK: "the token book cannot be read or has no such entry",
     ExitCode.JOURNAL: "the journal cannot be read, is a newer wsdev's, or has no such entry",

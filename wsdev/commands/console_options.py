@@ -34,7 +34,8 @@ OperatorTokenOption = Annotated[
 ]
 
 EXIT_CODES: Final = """Exit codes: 0 fine, 2 usage, 10 name, 11 no console there, 12 no answer,
-13 TLS, 14 another service, 15 token, 16 not now, 18 cut"""
+13 TLS, 14 another service, 15 token, 16 not now, 17 an error in the console, 18 cut,
+23 certificate file, 130 Ctrl-C"""
 
 
 class Access(NamedTuple):

@@ -7,10 +7,11 @@ import contextlib
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import Final, Protocol, TextIO
+from typing import Any, Final, NamedTuple, Protocol, TextIO
 
+import msgspec
 from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
@@ -21,7 +22,7 @@ from wsdev.commands.log_streams import has_reader, make_console, quiet_end
 from wsdev.console_answers import Device
 from wsdev.console_client import ConsoleClient
 from wsdev.console_following import Back, Gone, follow
-from wsdev.errors import NotAllowed, PathError, WsdevError
+from wsdev.errors import NotAllowed, NotThere, PathError, WsdevError
 from wsdev.journal_entries import json_line
 
 LOOK_INTERVAL: Final = 1.0
@@ -29,6 +30,9 @@ LOOK_INTERVAL: Final = 1.0
 
 LEAST_INTERVAL: Final = 0.1
 """Between two looks where many come and go."""
+
+GONE: Final = "gone"
+"""The state of a name that no device has any more: it told another one."""
 
 _FRAME_ROWS: Final = 4
 """Of the live table beside its devices: title, headings, an empty line, the sum."""
@@ -46,7 +50,7 @@ class View(Protocol):
     def __exit__(self, *_: object) -> None: ...
 
     def show(self, look: Look) -> None:
-        """Show how it stands."""
+        """Show how it stands; a device that is not in the look has this name no more."""
 
     def gone(self, error: WsdevError) -> None:
         """Say that the console is away; may come again and again until it is back."""
@@ -119,6 +123,10 @@ class _Watch:
         except (PathError, NotAllowed) as error:
             self._lack("list", error)
             return
+        except NotThere:
+            if self._name is None:
+                raise
+            look = Look([], {"devices": []})  # it may come again
         self._has("list")
         self._view.show(look)
 
@@ -159,7 +167,14 @@ def tell_back() -> None:
 # In a pipe, a file, or for a program
 
 
-_Write = Callable[[list[Device], Look], None]
+class _Change(NamedTuple):
+    """A device as it is now, and its document; in the state ``gone`` as it was last."""
+
+    device: Device
+    document: dict[str, Any]
+
+
+_Write = Callable[[Sequence[_Change]], None]
 
 
 class _Changes(contextlib.AbstractContextManager["_Changes"]):
@@ -168,21 +183,21 @@ class _Changes(contextlib.AbstractContextManager["_Changes"]):
     def __init__(self, out: TextIO, write: _Write) -> None:
         self._out = out
         self._write = write
-        self._shown: dict[str, tuple[str, str | None]] = {}
+        self._last: dict[str, _Change] = {}
         self._is_gone = False
 
     def __exit__(self, *_: object) -> None:
         """Nothing to put away."""
 
     def show(self, look: Look) -> None:
-        changed = []
-        for device in look.devices:
-            state = (device.state, device.session)
-            if self._shown.get(device.name) != state:
-                self._shown[device.name] = state
-                changed.append(device)
+        documents = look.document.get("devices", [look.document])
+        by_name = {document["name"]: document for document in documents}
+        now = {device.name: _Change(device, by_name[device.name]) for device in look.devices}
+        changed = [_gone(last) for name, last in self._last.items() if name not in now]
+        changed += [one for name, one in now.items() if _state(one) != _state(self._last.get(name))]
+        self._last = now
         if changed:
-            self._write(changed, look)
+            self._write(changed)
             self._out.flush()
 
     def gone(self, error: WsdevError) -> None:
@@ -195,11 +210,18 @@ class _Changes(contextlib.AbstractContextManager["_Changes"]):
         tell_back()
 
 
+def _state(change: _Change | None) -> tuple[str, str | None] | None:
+    return None if change is None else (change.device.state, change.device.session)
+
+
+def _gone(last: _Change) -> _Change:
+    device = msgspec.structs.replace(last.device, state=GONE)
+    return _Change(device, {**last.document, "state": GONE})
+
+
 def _json_writer(out: TextIO) -> _Write:
-    def write(changed: list[Device], look: Look) -> None:
-        documents = look.document.get("devices", [look.document])
-        by_name = {document["name"]: document for document in documents}
-        out.writelines(f"{json_line(by_name[device.name])}\n" for device in changed)
+    def write(changed: Sequence[_Change]) -> None:
+        out.writelines(f"{json_line(document)}\n" for _, document in changed)
 
     return write
 
@@ -207,11 +229,11 @@ def _json_writer(out: TextIO) -> _Write:
 def _line_writer(console: Console) -> _Write:
     width = 8
 
-    def write(changed: list[Device], _: Look) -> None:
+    def write(changed: Sequence[_Change]) -> None:
         nonlocal width
-        width = max([width, *(len(device.name) for device in changed)])
+        width = max([width, *(len(device.name) for device, _ in changed)])
         when = datetime.now().astimezone().isoformat(timespec="milliseconds")
-        for device in changed:
+        for device, _ in changed:
             text = Text.assemble((f"{when}  ", "dim"), line(device, width))
             console.print(text, soft_wrap=True)
 
@@ -229,6 +251,7 @@ class _Screen(contextlib.AbstractContextManager["_Screen"]):
         self._url = url
         self._is_one = is_one
         self._look = Look([], None)
+        self._is_there = True
         self._gone: WsdevError | None = None
         self._gone_since = 0.0
         self._live = Live(console=console, auto_refresh=False, screen=True)
@@ -243,7 +266,9 @@ class _Screen(contextlib.AbstractContextManager["_Screen"]):
         self._console.print(self._foot())
 
     def show(self, look: Look) -> None:
-        self._look = look
+        self._is_there = bool(look.devices) or not self._is_one
+        if self._is_there:
+            self._look = look
         self._draw()
 
     def gone(self, error: WsdevError) -> None:
@@ -269,6 +294,8 @@ class _Screen(contextlib.AbstractContextManager["_Screen"]):
 
     def _foot(self) -> Text:
         if self._gone is None:
+            if not self._is_there:
+                return Text("no such device now; this is what was known last", style="bold red")
             return Text("" if self._is_one else summary(self._look.devices))
         away = amounts.duration(max(1.0, time.monotonic() - self._gone_since))
         return Text(

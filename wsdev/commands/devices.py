@@ -19,7 +19,7 @@ from wsdev.commands.options import TlsCaOption, TlsInsecureOption, TokenFileOpti
 app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False, add_completion=False)
 
 
-@app.command(epilog=f"{EXIT_CODES}, 46 no such device.")
+@app.command(epilog=f"{EXIT_CODES}, 46 no such device. Ctrl-C ends --watch with 0.")
 def devices(
     name: Annotated[
         str | None,

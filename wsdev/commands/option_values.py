@@ -6,7 +6,7 @@ import math
 import os
 import sys
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 from wsdev.errors import UsageError
 from wsdev.setting_values import duration_text, parse_duration
@@ -32,6 +32,17 @@ def seconds(option: str, text: str, *, least: float = 0.001, most: float = math.
     return value
 
 
+def standard_input() -> BinaryIO:
+    """Standard input as bytes, for what ``-`` stands for.
+
+    Raises:
+        UsageError: it is closed.
+    """
+    if sys.stdin is None:
+        raise UsageError("stdin is closed", "- reads it: pipe something into it")
+    return sys.stdin.buffer
+
+
 def find_token(
     token: str | None, token_file: Path | None, *, variable: str = TOKEN_VARIABLE
 ) -> str | None:
@@ -42,7 +53,7 @@ def find_token(
     """
     if token is None and token_file is not None:
         try:
-            raw = sys.stdin.buffer.read() if str(token_file) == "-" else token_file.read_bytes()
+            raw = standard_input().read() if str(token_file) == "-" else token_file.read_bytes()
         except OSError as exc:
             raise UsageError(
                 f"cannot read --token-file {token_file}: {exc.strerror}", "check path and rights"

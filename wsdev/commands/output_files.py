@@ -50,8 +50,24 @@ def whole_binary_file(path: Path, *, replace: bool = True) -> Iterator[BinaryIO]
 
 
 @contextlib.contextmanager
-def _whole(path: Path, replace: bool, **how: Any) -> Iterator[Any]:
+def told_if_unwritable(path: Path) -> Iterator[None]:
+    """Turn what the system says of a file's place into our error.
+
+    Raises:
+        UsageError: it cannot be looked at, or not be written.
+    """
     try:
+        yield
+    except OSError as exc:
+        raise UsageError(
+            f"cannot write {printable(str(path))}: {exc.strerror or type(exc).__name__}",
+            "name a file in a folder that is there and that you may write to",
+        ) from exc
+
+
+@contextlib.contextmanager
+def _whole(path: Path, replace: bool, **how: Any) -> Iterator[Any]:
+    with told_if_unwritable(path):
         target = path.resolve()
         if path.exists() and not stat.S_ISREG(path.stat().st_mode):
             with open(path, **how) as out:  # a pipe, a device; /dev/stdout leads to no name
@@ -67,11 +83,6 @@ def _whole(path: Path, replace: bool, **how: Any) -> Iterator[Any]:
             if not replace:
                 check_new(target)  # again: a recording can take hours
             part.rename(target)
-    except OSError as exc:
-        raise UsageError(
-            f"cannot write {printable(str(path))}: {exc.strerror or type(exc).__name__}",
-            "name a file in a folder that is there and that you may write to",
-        ) from exc
 
 
 @contextlib.contextmanager

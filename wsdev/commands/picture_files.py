@@ -10,7 +10,7 @@ from pathlib import Path
 from wsdev.commands import amounts
 from wsdev.commands.log_lines import whole
 from wsdev.commands.log_streams import quiet_end
-from wsdev.commands.output_files import check_new, whole_binary_file
+from wsdev.commands.output_files import check_new, told_if_unwritable, whole_binary_file
 from wsdev.console_client import ConsoleClient, Snapshot
 from wsdev.errors import UsageError
 from wsdev.sanitize import printable
@@ -20,16 +20,17 @@ def check(output: Path, *, replace: bool) -> Path | None:
     """Where the picture goes, None for standard output; before anybody is asked for one.
 
     Raises:
-        UsageError: to a terminal, or over a file that must not be replaced.
+        UsageError: to a terminal, over a file that must not be replaced, or nowhere.
     """
     if str(output) == "-":
         if sys.stdout.isatty():
             raise _to_terminal()
         return None
-    if output.is_char_device() and _is_terminal(output):
-        raise _to_terminal()
-    if not replace and (not output.exists() or stat.S_ISREG(output.stat().st_mode)):
-        check_new(output)
+    with told_if_unwritable(output):
+        if output.is_char_device() and _is_terminal(output):
+            raise _to_terminal()
+        if not replace and (not output.exists() or stat.S_ISREG(output.stat().st_mode)):
+            check_new(output)
     return output
 
 

@@ -15,7 +15,7 @@ from typing import Any, Final, TextIO
 from wsdev.commands import amounts
 from wsdev.commands.log_lines import whole
 from wsdev.commands.log_streams import quiet_end, waiter
-from wsdev.commands.output_files import check_new, check_place, whole_file
+from wsdev.commands.output_files import check_new, check_place, told_if_unwritable, whole_file
 from wsdev.errors import JournalError, UsageError
 from wsdev.journal_entries import moment
 from wsdev.journal_query import Wanted
@@ -103,8 +103,9 @@ def _check(wish: Wish) -> None:
 def _check_output(output: Path, folder: Path, replace: bool) -> None:
     """Before any waiting: an hour of recording must not end in this."""
     check_place(output, folder)
-    if not replace and not output.is_fifo() and not output.is_char_device():
-        check_new(output)
+    with told_if_unwritable(output):
+        if not replace and not output.is_fifo() and not output.is_char_device():
+            check_new(output)
 
 
 def _file_name(found: FoundSession) -> str:

@@ -23,6 +23,7 @@ from wsdev.commands import amounts
 from wsdev.commands.journal_views import make_progress
 from wsdev.commands.log_lines import whole
 from wsdev.commands.log_streams import make_console
+from wsdev.commands.option_values import standard_input
 from wsdev.commands.visiting import error_document
 from wsdev.errors import AnswersDiffer, ExitCode, RecordingError, UsageError, WsdevError
 from wsdev.journal_entries import json_line
@@ -86,11 +87,12 @@ def open_recording(path: Path) -> Iterator[Recording]:
 
     Raises:
         RecordingError: it cannot be read, or is none.
+        UsageError: standard input is closed.
     """
     is_piped = str(path) == "-"
     name = "standard input" if is_piped else printable(str(path))
     try:
-        stream = _kept(sys.stdin.buffer) if is_piped else open(path, "rb")  # noqa: SIM115
+        stream = _kept(standard_input()) if is_piped else open(path, "rb")  # noqa: SIM115
     except OSError as exc:
         missing = isinstance(exc, FileNotFoundError)
         raise RecordingError(

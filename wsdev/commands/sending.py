@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import sys
 from collections.abc import Callable
 from datetime import datetime
@@ -17,7 +18,7 @@ from wsdev.command_records import MAX_QUEUE_TIME, MAX_TIMEOUT
 from wsdev.commands import amounts
 from wsdev.commands.log_lines import whole
 from wsdev.commands.log_streams import make_console, quiet_end
-from wsdev.commands.option_values import seconds
+from wsdev.commands.option_values import seconds, standard_input
 from wsdev.console_answers import Answer, SentCommand
 from wsdev.console_client import ConsoleClient
 from wsdev.errors import (
@@ -28,8 +29,10 @@ from wsdev.errors import (
     CommandTimedOut,
     DeviceOffline,
     NotAllowed,
+    NotThere,
     PathError,
     ProtocolViolation,
+    TokenRefused,
     UsageError,
     WsdevError,
 )
@@ -81,7 +84,7 @@ def read_wish(
     if text == "-":
         if token_file is not None and str(token_file) == "-":
             raise UsageError("stdin is given twice", "put the token into a file")
-        data = sys.stdin.buffer.read(MOST_OF_COMMAND + 1)
+        data = standard_input().read(MOST_OF_COMMAND + 1)
         text = data.decode("utf-8", "replace").strip()
     return Wish(
         name,
@@ -96,12 +99,15 @@ def read_command(text: str) -> dict[str, Any]:
     """The command in ``text``.
 
     Raises:
-        UsageError: no JSON, with the place where it breaks; or no object.
+        UsageError: no JSON, with the place where it breaks; no object; or what would not arrive
+            as it was written.
     """
     if len(text) > MOST_OF_COMMAND:
         raise UsageError("the command is too long", f"at most {MOST_OF_COMMAND:,} characters")
     try:
-        command = json.loads(text, parse_constant=_no_number)
+        command = json.loads(
+            text, parse_constant=_no_number, parse_float=_finite, object_pairs_hook=_once
+        )
     except json.JSONDecodeError as error:
         raise UsageError(
             f"the command is not JSON: {error.msg[0].lower()}{error.msg[1:]}"
@@ -119,6 +125,30 @@ def _no_number(word: str) -> None:
     raise ValueError(f"{word} is no number of JSON's")
 
 
+def _finite(word: str) -> float:
+    """Python makes infinity of what is too large, which no JSON can hold."""
+    number = float(word)
+    if math.isinf(number):
+        raise UsageError(
+            f"the command's number {printable(word, _AROUND)} is out of range",
+            "the largest is 1.79e308",
+        )
+    return number
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Python takes the last of two members of one name; a device may take the first."""
+    members: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in members:
+            raise UsageError(
+                f"the command has two members of one name: {printable(name, _AROUND)}",
+                "leave one of them out",
+            )
+        members[name] = value
+    return members
+
+
 def _place(text: str, position: int) -> str:
     before, after = text[:position], text[position:]
     cut = "…" if len(before) > _AROUND else ""
@@ -130,9 +160,15 @@ def _place(text: str, position: int) -> str:
 
 
 class _Sending:
-    """One command on its way; ``last`` is what is known of it, if it was sent."""
+    """One command on its way.
+
+    Attributes:
+        asked: The console may have the command, though it has not said so.
+        last: What is known of the command, once the console has said that it has it.
+    """
 
     def __init__(self, client: ConsoleClient, wish: Wish) -> None:
+        self.asked = False
         self.last: Answer[SentCommand] | None = None
         self._client = client
         self._wish = wish
@@ -140,6 +176,7 @@ class _Sending:
     async def run(self) -> Answer[SentCommand]:
         wish = self._wish
         async with self._client as client:
+            self.asked = True
             try:
                 self.last = await client.send(
                     wish.name, wish.command, answer_in=wish.answer_in, queue_for=wish.queue_for
@@ -168,14 +205,22 @@ class _Sending:
                     _say(f"the console is gone: {error.cause}; waiting for it")
                 elif loop.time() - gone_since > GIVEN_UP_AFTER:
                     raise self.left(error.cause, type(error)) from None
+            except NotThere:  # as after a kill, which leaves no word of it in the journal
+                raise CommandLost(
+                    f"the console knows the command {whole(command_id)} no more", _MAYBE
+                ) from None
+            except TokenRefused as error:
+                raise self.left(error.cause, TokenRefused, error.hint) from None
+            except WsdevError as error:
+                raise self.left(error.cause, type(error)) from None
 
-    def left(self, cause: str, kind: Callable[..., WsdevError]) -> WsdevError:
-        """That it is waited for no more."""
+    def left(self, cause: str, kind: Callable[..., WsdevError], hint: str = "") -> WsdevError:
+        """That it is waited for no more; the hint is where to ask for it, unless there is one."""
         assert self.last is not None
         path = f"/api/commands/{whole(self.last.value.id)}"
         return kind(
             f"{cause}; the command {whole(self.last.value.id)} goes on without us",
-            f"ask for it at {self._client.address.http_url(path)}",
+            hint or f"ask for it at {self._client.address.http_url(path)}",
         )
 
     @staticmethod
@@ -201,10 +246,10 @@ def run(client: ConsoleClient, wish: Wish, *, as_json: bool) -> None:
         command, document = asyncio.run(sending.run())
     except KeyboardInterrupt:
         if sending.last is not None:
-            error = sending.left("stopped waiting", UsageError)
-            if sys.stderr.isatty():
-                sys.stderr.write("\n")  # the terminal has written ^C
-            _say(f"{error.cause}\n  try: {error.hint}")
+            _say_stopped(sending.left("stopped waiting", UsageError))
+        elif sending.asked:
+            cause = "stopped before the console answered; the command may have been sent"
+            _say_stopped(UsageError(cause, _LOOK_FIRST))
         raise
     bad_end = end_of(command) if command.is_over else None
     with quiet_end(exact=as_json) as out:
@@ -218,6 +263,12 @@ def run(client: ConsoleClient, wish: Wish, *, as_json: bool) -> None:
         if as_json:
             raise typer.Exit(bad_end.exit_code)
         raise bad_end
+
+
+def _say_stopped(error: WsdevError) -> None:
+    if sys.stderr.isatty():
+        sys.stderr.write("\n")  # the terminal has written ^C
+    _say(f"{error.cause}\n  try: {error.hint}")
 
 
 def line_of(command: SentCommand) -> Text:
@@ -235,7 +286,8 @@ def line_of(command: SentCommand) -> Text:
     )
 
 
-_MAYBE: Final = "it may have been carried out: look at the device before you send it again"
+_LOOK_FIRST: Final = "look at the device before you send it again"
+_MAYBE: Final = f"it may have been carried out: {_LOOK_FIRST}"
 
 
 def end_of(command: SentCommand) -> WsdevError | None:

@@ -20,7 +20,7 @@ from wsdev.commands.options import TlsCaOption, TlsInsecureOption, TokenFileOpti
 app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False, add_completion=False)
 
 
-@app.command(epilog=f"{EXIT_CODES}.")
+@app.command(epilog=f"{EXIT_CODES}: the end of watch, as of logs -f.")
 def watch(
     device: DeviceOption = None,
     event_type: Annotated[
@@ -44,7 +44,7 @@ def watch(
     """Show what happens at a gateway, as it happens, until Ctrl-C.
 
     The lines are those of wsdev logs -f, from anywhere. When the gateway is restarted, it goes on
-    where it was: nothing is left out.
+    where it was: nothing is left out but renamed, which no journal holds.
     """
     import asyncio  # noqa: PLC0415
 
