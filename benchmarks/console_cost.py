@@ -18,6 +18,7 @@ from benchmarks.message_cost import MICROS, acked_micros
 from benchmarks.scale import Scale
 from benchmarks.servers import on_core
 from benchmarks.turns import take_turns
+from wsdev.console.away import Away
 from wsdev.console.cameras import Cameras
 from wsdev.console.feed import Feed
 from wsdev.hub import Hub, Member, Traffic
@@ -131,12 +132,17 @@ def _visit(hub: Hub) -> Callable[[], None]:
     return visit
 
 
+def listen_as_a_console(hub: Hub) -> None:
+    """Let a console's parts listen, for as long as the hub lives."""
+    Feed(Path(), hub)
+    Cameras(hub, time.monotonic)
+    Away(hub, Path(), time.monotonic, time.time)
+
+
 def _added(event: Callable[[Hub], Callable[[], None]], events: int, rounds: int) -> Figure:
     """Nanoseconds that each of so many events takes more in a hub that a console listens to."""
     alone, heard = Hub(max_command=4096), Hub(max_command=4096)
-    # Both live as long as the hub that calls them.
-    Feed(Path(), heard)
-    Cameras(heard, time.monotonic)
+    listen_as_a_console(heard)
     less, more = event(alone), event(heard)
     batches = [
         [(_seconds(more) - _seconds(less)) / events * 1e9 for _ in range(_BATCHES)]

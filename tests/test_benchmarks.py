@@ -7,21 +7,24 @@ import json
 import re
 import shutil
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from itertools import chain
-from types import SimpleNamespace
+from pathlib import Path
+from types import MethodType, SimpleNamespace
 from typing import cast
 from xml.etree import ElementTree
 
 import pytest
+from console_harness import running_console
 from websockets.frames import Frame, Opcode
 from websockets.streams import StreamReader
 
 from benchmarks import document, page
 from benchmarks.__main__ import MEASURES, parse_arguments
 from benchmarks.chart import draw, scale_of
+from benchmarks.console_cost import listen_as_a_console
 from benchmarks.contestants import Contestant, everybody
 from benchmarks.dialects import (
     LOGIN,
@@ -43,6 +46,7 @@ from benchmarks.turns import start_anew, take_turns
 from benchmarks.viewers import Cinema
 from benchmarks.watching import EVENTS, PICTURE_END, SMALL_WINDOW, hold_up, unread, watching
 from wsdev.console.cameras import Picture
+from wsdev.hub import Hub
 from wsdev.protocol import Frame as Announcement
 from wsdev.protocol import decode_from_device, is_whole_jpeg
 
@@ -461,3 +465,24 @@ def test_connection_that_the_server_closes_is_no_answer() -> None:
         there.close()
         with pytest.raises(BenchmarkError, match="closed"):
             AckCounter(Dialect.ack, [here]).read(here.fileno())
+
+
+# The console's share
+
+
+def called_of_a_console(hub: Hub) -> list[Callable[..., object]]:
+    """What of a console a hub calls at each change, and at each picture."""
+    return [
+        cast(MethodType, each).__func__
+        for each in (*hub._listeners, *hub._viewers)
+        if each.__module__.startswith("wsdev.console.")
+    ]
+
+
+async def test_console_that_is_measured_listens_to_all_that_a_running_one_does(
+    tmp_path: Path,
+) -> None:
+    hub = Hub(max_command=4096)
+    listen_as_a_console(hub)
+    async with running_console(tmp_path) as console:
+        assert called_of_a_console(hub) == called_of_a_console(console.gateway.hub)

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from array import array
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
+import pytest
 from console_harness import GUARD, running_console
 from starlette.requests import Request
 from test_console_gate import problem
@@ -14,7 +15,13 @@ from test_hub import Port
 
 from wsdev.codes import CloseCode
 from wsdev.console.away import KNOWN_FOR
-from wsdev.console.devices import MOST_ROUND_TRIPS, TURN, DeviceChoice, list_devices
+from wsdev.console.devices import (
+    MOST_ROUND_TRIPS,
+    TURN,
+    DeviceChoice,
+    DeviceList,
+    list_devices,
+)
 from wsdev.console.operations import Call
 from wsdev.hub import Member, Traffic
 
@@ -115,10 +122,20 @@ class ManyPort(Port):
         return Traffic(1, 2, 3, 4)
 
     def round_trips(self) -> Sequence[float]:
-        return ()
+        return array("f", [number / 1000 for number in range(MOST_ROUND_TRIPS + 4)])
 
 
-async def test_long_list_lets_the_links_have_their_turns(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("round_trips", "fewest"), [(0, 10), (MOST_ROUND_TRIPS, 70)])
+async def test_long_list_lets_the_links_have_their_turns(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, round_trips: int, fewest: int
+) -> None:
+    pieces: list[bytes] = []
+    encode = msgspec.json.encode
+
+    def encode_piece(thing: object, **more: Any) -> bytes:
+        pieces.append(encode(thing, **more))
+        return pieces[-1]
+
     async with running_console(tmp_path) as console:
         hub = console.gateway.hub
         members = [
@@ -127,14 +144,20 @@ async def test_long_list_lets_the_links_have_their_turns(tmp_path: Path) -> None
         ]
         for member in members:
             hub.join(member)
-        asked = Call(console.plane, Request({"type": "http"}), None, DeviceChoice(state="online"))
+        monkeypatch.setattr(msgspec.json, "encode", encode_piece)
+        choice = DeviceChoice(state="online", round_trips=round_trips)
+        asked = Call(console.plane, Request({"type": "http"}), None, choice)
         listing = asyncio.create_task(list_devices(asked))
         turns = 0
         while not listing.done():
             await asyncio.sleep(0)
             turns += 1
-        assert turns >= 10
-        assert len(json.loads(bytes((await listing).body))["devices"]) == len(members)
+        assert turns >= fewest
+        assert max(map(len, pieces)) < 1024  # all of them at once would take long
+        told = msgspec.json.decode(bytes((await listing).body), type=DeviceList)
+        assert [device.name for device in told.devices] == [member.name for member in members]
+        assert {len(device.round_trips) for device in told.devices} == {round_trips}
+        assert (told.online, told.offline) == (len(members), 0)
         for member in members:
             hub.leave(member)
 
@@ -155,14 +178,9 @@ async def test_device_is_pinged_for_who_looks_at_it(tmp_path: Path) -> None:
         problem(away, 404, "offline")
 
 
-class TimedPort(ManyPort):
-    def round_trips(self) -> Sequence[float]:
-        return array("f", [number / 1000 for number in range(MOST_ROUND_TRIPS + 4)])
-
-
 async def test_round_trips_are_told_as_far_back_as_is_asked(tmp_path: Path) -> None:
     async with running_console(tmp_path) as console:
-        member = Member("kitchen", "pico", "s-1", "192.0.2.1", 0.0, TimedPort())
+        member = Member("kitchen", "pico", "s-1", "192.0.2.1", 0.0, ManyPort())
         console.gateway.hub.join(member)
 
         async def told(path: str) -> Any:

@@ -8,7 +8,7 @@ from console_harness import JPEG, OTHER_JPEG, RunningConsole, running_console, s
 from test_console_gate import problem
 
 from wsdev.console import pictures
-from wsdev.console.cameras import BOUNDARY
+from wsdev.console.cameras import BOUNDARY, Picture
 from wsdev.console.serving import _Protocol
 
 
@@ -126,10 +126,20 @@ async def test_picture_that_no_other_follows_is_sent_again_for_browsers_to_show_
         running_console(tmp_path) as console,
         console.gateway.device("esp32cam", name="hall") as device,
     ):
+        cameras = console.plane.cameras
+        look, looks = cameras.next, list[Picture | None]()
+
+        async def next_picture(name: str, shown: Picture | None, patience: float) -> Picture | None:
+            looks.append(await look(name, shown, patience))
+            return looks[-1]
+
+        monkeypatch.setattr(cameras, "next", next_picture)
         await send_picture(console, device, JPEG)
         raw = await console.ask("GET", "/api/devices/hall/stream.mjpeg")
         await raw.until(JPEG)
         await raw.until(JPEG)
+        in_vain = looks.count(None)
+        await until(lambda: looks.count(None) >= in_vain + 2)
         await send_picture(console, device, OTHER_JPEG)
         between = await raw.until(OTHER_JPEG)
         assert JPEG not in between  # once was enough

@@ -1,11 +1,15 @@
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
-from queue import Empty
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from queue import Empty, SimpleQueue
+from threading import Event
 
 import pytest
 
-from wsdev.journal_group import Group, Happening
+from wsdev import journal_queue
+from wsdev.journal_group import Group, Happening, Message
 from wsdev.journal_queue import GROUP_ROWS, JournalQueue
 
 
@@ -52,20 +56,96 @@ def taken(queue: JournalQueue, amount: int) -> int:
     return len(queue.take(at_once=False))
 
 
-def test_writer_that_waits_is_woken_by_what_comes() -> None:
-    queue = JournalQueue()
-    with ThreadPoolExecutor(1) as pool:
-        group = pool.submit(queue.take, at_once=False)
-        queue.put(happening)
-        assert group.result(10) == [happening]
+class Bell:
+    """What wakes the writer, which tells that it is about to wait."""
+
+    def __init__(self, wake: SimpleQueue[None]) -> None:
+        self.is_awaited = Event()
+        self.put = wake.put
+        self._wake = wake
+
+    def get(self, timeout: float) -> None:
+        self.is_awaited.set()
+        self._wake.get(timeout=timeout)
 
 
-def test_writer_that_waits_is_woken_by_the_end() -> None:
+class Things(deque[Message | Happening]):
+    """In which something comes right after it was looked how many there are."""
+
+    def __init__(self, come: Callable[[], None]) -> None:
+        super().__init__()
+        self._coming = [come]
+
+    def __len__(self) -> int:
+        seen = super().__len__()
+        if self._coming:
+            self._coming.pop()()
+        return seen
+
+
+class PatientWriter:
+    """A thread that takes what comes, and does nothing by itself for as long as a test lasts."""
+
+    def __init__(self, queue: JournalQueue, bell: Bell, pool: ThreadPoolExecutor) -> None:
+        self.queue = queue
+        self.bell = bell
+        self.pool = pool
+
+    def take(self) -> Future[list[Message | Happening]]:
+        """Take the next group; it waits for it, or will at once."""
+        group = self.pool.submit(self.queue.take, at_once=False)
+        assert self.bell.is_awaited.wait(10)
+        return group
+
+
+@pytest.fixture
+def writer(monkeypatch: pytest.MonkeyPatch) -> Iterator[PatientWriter]:
+    monkeypatch.setattr(journal_queue, "_IDLE_SECONDS", 60)
     queue = JournalQueue()
+    bell = Bell(queue._wake)
+    monkeypatch.setattr(queue, "_wake", bell)
     with ThreadPoolExecutor(1) as pool:
-        group = pool.submit(queue.take, at_once=False)
+        yield PatientWriter(queue, bell, pool)
+        bell.put(None)  # one that was not woken must not hold up the others' tests
+
+
+def test_writer_that_waits_is_woken_by_what_comes(writer: PatientWriter) -> None:
+    group = writer.take()
+    writer.queue.put(happening)
+    assert group.result(10) == [happening]
+
+
+def test_writer_that_waits_is_woken_by_the_end(writer: PatientWriter) -> None:
+    group = writer.take()
+    writer.queue.close()
+    assert group.result(10) == []
+
+
+def test_writer_is_woken_by_what_comes_between_its_look_and_its_wait(
+    writer: PatientWriter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queue = writer.queue
+    monkeypatch.setattr(queue, "_things", Things(lambda: queue.put(happening)))
+    assert writer.take().result(10) == [happening]
+
+
+def test_writer_is_woken_each_time_that_a_lone_thing_comes(writer: PatientWriter) -> None:
+    queue = writer.queue
+    groups: SimpleQueue[list[Message | Happening]] = SimpleQueue()
+
+    def write() -> None:
+        while not queue.is_closing:
+            if group := queue.take(at_once=False):  # else woken by what it had found already
+                groups.put(group)
+
+    writing = writer.pool.submit(write)
+    try:
+        for _ in range(2000):
+            queue.put(happening)
+            assert groups.get(timeout=10) == [happening]
+    finally:
         queue.close()
-        assert group.result(10) == []
+    writing.result(10)
 
 
 def test_lone_thing_is_not_waited_with(queue: JournalQueue, wake: Wake) -> None:

@@ -9,6 +9,7 @@ from wsdev.codes import BREAKS, CLOSE_MEANINGS, REFUSALS, explain
 from wsdev.journal_entries import Entry, RefusalEntry
 from wsdev.refusal_groups import Group
 from wsdev.remedies import RULES, fix_for
+from wsdev.translation import translation
 
 
 def group_of(*entries: Entry) -> Group:
@@ -136,3 +137,39 @@ def test_rules_are_of_codes_that_there_are() -> None:
 
 def test_braces_of_a_peer_are_only_text() -> None:
     assert "{tail.x}" in fix(refusal(code="token_unknown", tail="{tail.x}"))
+
+
+@pytest.mark.parametrize(
+    ("harmless", "hostile", "shown"),
+    [
+        (
+            refusal(code="not_found", path="/websocket"),
+            refusal(code="not_found", path="/websocket`\u200c"),
+            ("/websocket", r"/websocket\x60\u200c"),
+        ),
+        (
+            refusal(path="/ws/toaster"),
+            refusal(path="/ws/`\u200ctoaster"),
+            ("/ws/toaster", r"/ws/\x60\u200ctoaster"),
+        ),
+        (
+            refusal(code="token_unknown", tail="abcd"),
+            refusal(code="token_unknown", tail="a`\u200cd"),
+            ("…abcd", r"…a\x60\u200cd"),
+        ),
+        (
+            RefusalEntry(1, 0, "refused", "r", "::1", "proxy", "/", "http_1_0", 426, None, None),
+            RefusalEntry(1, 0, "refused", "r", "::1", "p`\u200c", "/", "http_1_0", 426, None, None),
+            ("`proxy`", r"`p\x60\u200c`"),
+        ),
+    ],
+    ids=["path", "class", "tail", "via"],
+)
+def test_peer_cannot_end_the_code_that_it_is_shown_as(
+    harmless: Entry, hostile: Entry, shown: tuple[str, str]
+) -> None:
+    persian = translation("fa")
+    expected = fix_for(group_of(harmless), words=persian)
+    assert expected is not None
+    assert expected.count(shown[0]) == 1
+    assert fix_for(group_of(hostile), words=persian) == expected.replace(*shown)

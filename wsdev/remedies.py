@@ -238,6 +238,10 @@ RULES: Final[tuple[Rule, ...]] = (
     ),
 )
 
+# Backticks stand around code, and the joiner within words of Persian: a page lets both through in a
+# text of ours, so none of them may be a peer's. They are written as sanitize.printable writes.
+_OURS: Final = str.maketrans({"`": r"\x60", "\u200c": r"\u200c"})
+
 _WRONG_TOKENS: Final = ("token_retired", "token_unknown", "token_mistyped")
 
 
@@ -270,10 +274,15 @@ def fix_for(
 
 def _values(group: Group) -> dict[str, object]:
     return {
-        "class": group.classes.commonest or "<class>",
-        "path": group.paths.commonest,
-        "via": group.vias.commonest,
-        "tail": group.tails.commonest,
+        "class": _as_text(group.classes.commonest or "<class>"),
+        "path": _as_text(group.paths.commonest),
+        "via": _as_text(group.vias.commonest),
+        "tail": _as_text(group.tails.commonest),
         "seconds": f"{group.longest or 0:.0f}",
         "count": group.count,
     }
+
+
+def _as_text(said: str | None) -> str:
+    """What a peer said, without what has a meaning in our texts."""
+    return (said or "").translate(_OURS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -22,7 +23,8 @@ class Away:
     """The last link of each device that is not connected.
 
     The journal is read only now and then, and has an end only once it is on disk. So those that
-    leave are remembered until it was read with the end of their link.
+    leave are remembered until it was read with the end of their link. There is one read at a time,
+    whose result is for all who ask meanwhile: an older one must not replace a newer one.
 
     Args:
         folder: The journal's.
@@ -43,15 +45,19 @@ class Away:
         self._wall_clock = wall_clock
         self._recorded: dict[str, RecordedLink] = {}
         self._read_at: float | None = None
+        self._reading: asyncio.Task[None] | None = None
         self._left: OrderedDict[str, RecordedLink] = OrderedDict()
         self._ends = [hub.listen(self._changed)]
 
-    def close(self) -> None:
-        """Remember nothing any more; a second time changes nothing."""
+    async def close(self) -> None:
+        """Remember nothing any more, and wait for no read; a second time changes nothing."""
         for end in self._ends:
             end()
         self._ends.clear()
         self._left.clear()
+        if self._reading is not None:
+            self._reading.cancel()
+            await asyncio.wait([self._reading])
 
     def latest(self, name: str, recorded: RecordedLink | None) -> RecordedLink | None:
         """The last link of a device: as it was just read, or as it is remembered."""
@@ -59,21 +65,40 @@ class Away:
         return recorded if left is None or _has_end(recorded, left) else left
 
     async def links(self, aside: Aside) -> list[RecordedLink]:
-        """The last link of each, in no order."""
-        now = self._clock()
-        if self._read_at is None or now - self._read_at > KNOWN_FOR:
-            self._recorded = {link.device: link for link in await aside(self._read)}
-            self._read_at = now
-            for name in list(self._left):
-                if (link := self._recorded.get(name)) and self.latest(name, link) is link:
-                    del self._left[name]
+        """The last link of each, in no order.
+
+        Raises:
+            JournalError, StateFolderError: as the reader gives it.
+        """
+        is_due = self._read_at is None or self._clock() - self._read_at > KNOWN_FOR
+        if is_due and self._reading is None:
+            self._reading = asyncio.create_task(self._read_anew(aside))
+            self._reading.add_done_callback(self._has_read)
+        if (reading := self._reading) is not None:
+            await asyncio.wait([reading])  # goes on for the others if this request is cancelled
+            reading.result()
         # Until a device says its name, the journal has it under one that is made up.
         sessions = {member.session_id for member in self._hub}
+        sessions.update(link.session for link in self._left.values())
+        recorded = {
+            name: link for name, link in self._recorded.items() if link.session not in sessions
+        }
         return [
-            link
-            for link in (self._recorded | self._left).values()
-            if link.session not in sessions and self._hub.get(link.device) is None
+            link for link in (recorded | self._left).values() if self._hub.get(link.device) is None
         ]
+
+    async def _read_anew(self, aside: Aside) -> None:
+        now = self._clock()
+        self._recorded = {link.device: link for link in await aside(self._read)}
+        self._read_at = now
+        for name in list(self._left):
+            if (link := self._recorded.get(name)) and self.latest(name, link) is link:
+                del self._left[name]
+
+    def _has_read(self, task: asyncio.Task[None]) -> None:
+        self._reading = None
+        if not task.cancelled():
+            task.exception()  # nobody may be left who asked, to whom it would be told
 
     def _read(self) -> list[RecordedLink]:
         with JournalReader(self._folder) as reader:

@@ -72,10 +72,10 @@ class Plane:
         """Let all that lasts end."""
         self.closing.set()
         self.cameras.close()
-        self.away.close()
         self.feed.end()
 
     async def close(self) -> None:
         """The threads have ended when this returns."""
         await self.feed.close()
+        await self.away.close()
         await asyncio.to_thread(self.threads.shutdown, cancel_futures=True)
