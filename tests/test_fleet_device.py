@@ -255,6 +255,23 @@ def test_stall_ends_and_half_open_is_noticed_at_last() -> None:
     assert fleet.figures.errors == 0
 
 
+def test_link_that_breaks_when_the_run_is_over_is_soon_made_again() -> None:
+    fleet = StubFleet()
+    device = device_of(fleet, replace(PLAIN, reconnect=Reconnect(Seconds(60), backoff=False)))
+    let_in(device)
+    fleet.pass_time(5)
+    said = unacked(device)
+    device.meet(Trouble(What.HALF_OPEN, Seconds(1), (Seconds(9), Seconds(9))))
+    fleet.is_ending = True
+    device.clear_up()
+    assert len(fleet.links) == 1
+    fleet.pass_time(0.5)
+    let_in(device)
+    hear(device, *map(Ack, said))
+    device.link_lost()
+    assert (fleet.departed, fleet.figures.unacked) == ([device], 0)
+
+
 def test_what_the_gateway_says_is_counted() -> None:
     fleet = StubFleet()
     device = device_of(fleet)

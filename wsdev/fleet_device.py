@@ -33,6 +33,9 @@ from wsdev.weather import Forecast, Trouble, Weather, What
 MOST_UNACKED: Final = 64
 """Messages that a device keeps until they are acknowledged; with more it says nothing."""
 
+LAST_WAIT: Final = 0.5
+"""Seconds at most for a reconnect when the run is over: there are only acks left to hear."""
+
 TELEMETRY: Final = Saying({})
 """Stands for what a device says that has no words of a profile: telemetry or pictures."""
 
@@ -218,6 +221,7 @@ class FleetDevice:
                 self.come()
 
         self._come_now = come
+        wait = min(wait, LAST_WAIT) if self._fleet.is_ending else wait
         self._fleet.at(self._fleet.now() + wait, come)
 
     def _opened(self) -> None:
@@ -265,12 +269,11 @@ class FleetDevice:
         elif isinstance(message, ConnectionAck):
             self._welcomed()
         elif isinstance(message, ErrorMessage):
-            code, words = printable(message.code), printable(message.message)
-            hint = printable(message.hint)
+            code, words, hint = map(printable, (message.code, message.message, message.hint))
             figures.failed(ProtocolViolation(f"the gateway answers: {words}", hint, code=code))
         elif self._session is not None:
-            done = self.virtual.obey(message, self._session, self._fleet.now())
-            figures.obeyed += done is not None
+            now = self._fleet.now()
+            figures.obeyed += self.virtual.obey(message, self._session, now) is not None
 
     def _welcomed(self) -> None:
         figures = self._fleet.figures
