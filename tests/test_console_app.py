@@ -47,7 +47,7 @@ async def test_fault_of_ours_is_told_without_its_words(
     def fail(*_: object) -> None:
         raise RuntimeError("a secret")
 
-    monkeypatch.setattr(devices, "DeviceList", fail)
+    monkeypatch.setattr(devices, "_list_of", fail)
     async with running_console(tmp_path) as console:
         answer = await console.client.get("/api/devices")
         problem(answer, 500, "fault")
