@@ -116,21 +116,13 @@ class Server:
                 count += os.readlink(folder / name).startswith("socket:")
         return count
 
-    def wait_for_open_files(self, wanted: int) -> None:
-        """Return once so many are open."""
-        _wait_for(self.open_files, wanted, "files")
-
     def wait_for_sockets(self, wanted: int) -> None:
         """Return once so many are open: all that came is accepted, all that left is gone."""
-        _wait_for(self.open_sockets, wanted, "sockets")
-
-
-def _wait_for(count: Callable[[], int], wanted: int, what: str) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while (found := count()) != wanted:
-        if time.monotonic() > deadline:
-            raise BenchmarkError(f"{found} {what} open, {wanted} expected")
-        time.sleep(0.01)
+        deadline = time.monotonic() + PATIENCE
+        while (found := self.open_sockets()) != wanted:
+            if time.monotonic() > deadline:
+                raise BenchmarkError(f"{found} sockets open, {wanted} expected")
+            time.sleep(0.01)
 
 
 @contextmanager

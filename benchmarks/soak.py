@@ -178,6 +178,11 @@ def check_journal(folder: Path, start: int, figures: dict[str, Any]) -> list[Che
     ]
 
 
+def check_files(before: int, after: int) -> Check:
+    """What the gateway looks into comes and goes; what is left open only grows."""
+    return Check("no file is left open", after <= before + LEAK, f"{before}, then {after}")
+
+
 def check_lag(before: dict[str, float], after: dict[str, float], seconds: float) -> Check:
     """The event loop is on time."""
     counts = {float(le): after[le] - before[le] for le in after}
@@ -198,13 +203,15 @@ def soak(given: argparse.Namespace) -> list[Check]:
     with wsdev_gateway(
         server_core, ("--log-level", "error"), program=("benchmarks.soaked",)
     ) as server:
+        at_rest = server.open_sockets()  # nobody has come yet, so nobody is still leaving
         run_fleet(server, load_core, given, 5)
-        at_rest = server.open_files()
+        server.wait_for_sockets(at_rest)
+        files = server.open_files()
         before = take_census(server)
         assert server.folder is not None
         start = last_number(server.folder)
         figures, memory = run_fleet(server, load_core, given, seconds)
-        server.wait_for_open_files(at_rest)
+        server.wait_for_sockets(at_rest)
         wait_for_ends(server.folder)
         after = take_census(server)
         said = figures["messages"]
@@ -216,6 +223,7 @@ def soak(given: argparse.Namespace) -> list[Check]:
         return [
             check_memory(memory),
             check_alive(before["alive"], after["alive"]),
+            check_files(files, server.open_files()),
             *check_journal(server.folder, start, figures),
             check_lag(before["lateness"], after["lateness"], seconds),
         ]
