@@ -45,10 +45,11 @@ from benchmarks.slow_viewer import PING, Talk
 from benchmarks.turns import start_anew, take_turns
 from benchmarks.viewers import Cinema
 from benchmarks.watching import EVENTS, PICTURE_END, SMALL_WINDOW, hold_up, unread, watching
+from wsdev.codec import decode_from_device
 from wsdev.console.cameras import Picture
 from wsdev.hub import Hub
 from wsdev.protocol import Frame as Announcement
-from wsdev.protocol import decode_from_device, is_whole_jpeg
+from wsdev.protocol import is_whole_jpeg
 
 SVG = "{http://www.w3.org/2000/svg}"
 

@@ -25,6 +25,7 @@ from session_pair import (
 )
 
 from wsdev import answers
+from wsdev.codec import encode
 from wsdev.codes import REFUSALS, CloseCode
 from wsdev.device_profile import PROFILES
 from wsdev.device_session import DeviceSession
@@ -41,7 +42,7 @@ from wsdev.events import (
     UpgradeRefused,
 )
 from wsdev.limits import Limits
-from wsdev.protocol import ESP32CAM, PICO, Command, Pong, Unknown, encode
+from wsdev.protocol import ESP32CAM, PICO, Command, Pong, Unknown
 from wsdev.session import SessionPolicy, State
 
 LIMITS = Limits()

@@ -9,6 +9,7 @@ import pytest
 from msgspec.structs import replace
 from session_pair import FakeClock
 
+from wsdev.codec import BadMessage
 from wsdev.codes import CloseCode
 from wsdev.data_files import Seconds
 from wsdev.device_profile import PLAIN, PROFILES, DeviceProfile, Reconnect, Saying, Upgrade
@@ -25,7 +26,7 @@ from wsdev.events import (
 from wsdev.fleet_device import MOST_UNACKED, FleetDevice
 from wsdev.fleet_figures import FleetFigures
 from wsdev.paced_transport import PacedLink
-from wsdev.protocol import PICO, Ack, BadMessage, Command, ConnectionAck, ErrorMessage
+from wsdev.protocol import PICO, Ack, Command, ConnectionAck, ErrorMessage
 from wsdev.session import SessionPolicy
 from wsdev.simulator import VirtualDevice
 from wsdev.urls import GatewayAddress

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from wsdev.codec import decode_from_gateway
 from wsdev.errors import ProtocolViolation
-from wsdev.protocol import decode_from_gateway
 from wsdev.recording_format import Message
 from wsdev.replay_check import MOST_OPEN, Comparison, Difference
 

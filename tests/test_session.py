@@ -28,6 +28,7 @@ from session_pair import (
     whole,
 )
 
+from wsdev.codec import decode_from_gateway, message_type
 from wsdev.codes import CloseCode
 from wsdev.device_session import DeviceSession
 from wsdev.events import (
@@ -59,8 +60,6 @@ from wsdev.protocol import (
     Pong,
     Telemetry,
     Unknown,
-    decode_from_gateway,
-    message_type,
 )
 from wsdev.session import MAX_CLOSE_REASON, TRANSITIONS, Session, SessionPolicy, State
 

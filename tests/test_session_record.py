@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from harness import bearer, upgrade_head
 
+from wsdev.codec import BadMessage, decode_from_device
 from wsdev.codes import CloseCode
 from wsdev.command_records import CommandChange
 from wsdev.events import (
@@ -22,7 +23,7 @@ from wsdev.gateway_session import GatewaySession
 from wsdev.journal_group import Sender, SessionKey
 from wsdev.journal_interface import Journal
 from wsdev.link import Link
-from wsdev.protocol import ESP32CAM, BadMessage, MessageId, decode_from_device
+from wsdev.protocol import ESP32CAM, MessageId
 from wsdev.records import KIND_NAMES, Refusal, SessionEnd, SessionStart
 from wsdev.session import SessionPolicy
 from wsdev.session_record import (

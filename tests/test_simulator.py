@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from wsdev.codec import decode_from_gateway, encode
 from wsdev.device_session import DeviceSession
 from wsdev.pictures import MAX_BYTES
 from wsdev.protocol import (
@@ -18,8 +19,6 @@ from wsdev.protocol import (
     DeviceMessage,
     GatewayMessage,
     Unknown,
-    decode_from_gateway,
-    encode,
 )
 from wsdev.session import SessionPolicy
 from wsdev.simulator import VirtualDevice

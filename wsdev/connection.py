@@ -9,6 +9,7 @@ from typing import Protocol
 from websockets.http11 import Request
 
 from wsdev.access import Admission, may_use_name
+from wsdev.codec import message_type
 from wsdev.codes import BROKEN_CLOSES, CloseCode, explain_close
 from wsdev.events import (
     BadMessageReceived,
@@ -28,7 +29,7 @@ from wsdev.limits import Limits
 from wsdev.link import Hold, Link
 from wsdev.logs import is_logged, log
 from wsdev.metrics import Metrics
-from wsdev.protocol import CommandAck, Connect, DeviceClass, clean_name, message_type
+from wsdev.protocol import CommandAck, Connect, DeviceClass, clean_name
 from wsdev.protocol import Connection as OlderConnect
 from wsdev.quotas import MessageBudget
 from wsdev.records import storable

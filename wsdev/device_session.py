@@ -15,17 +15,10 @@ from websockets.protocol import CLIENT
 from websockets.typing import Origin, Subprotocol
 from websockets.uri import parse_uri
 
+from wsdev.codec import BadMessage, decode_from_gateway
 from wsdev.device_profile import PLAIN, DeviceProfile
 from wsdev.events import Event, Opened, UpgradeFailed, UpgradeRefused
-from wsdev.protocol import (
-    BadMessage,
-    CommandAck,
-    Connect,
-    DeviceClass,
-    Ping,
-    Pong,
-    decode_from_gateway,
-)
+from wsdev.protocol import CommandAck, Connect, DeviceClass, GatewayMessage, Ping, Pong
 from wsdev.sanitize import printable
 from wsdev.session import Session, SessionPolicy, State
 from wsdev.wire import WIRE_LOGGER, Wire
@@ -166,7 +159,8 @@ class DeviceSession(Session):
         """Tell the gateway that a command was carried out."""
         self.send(CommandAck("success", id=command_id, command_type=command_type, detail=detail))
 
-    _decode = staticmethod(decode_from_gateway)
+    def _decode(self, text: bytes) -> GatewayMessage:
+        return decode_from_gateway(text)
 
     def _answer_ping(self, ping: Ping) -> None:
         self.send(Pong(ping.timestamp))

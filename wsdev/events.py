@@ -7,7 +7,8 @@ import enum
 import msgspec
 from websockets.http11 import Request
 
-from wsdev.protocol import BadMessage, DeviceMessage, Frame, GatewayMessage
+from wsdev.codec import BadMessage
+from wsdev.protocol import DeviceMessage, Frame, GatewayMessage
 
 
 class ClosedBy(enum.StrEnum):

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
 from wsdev.client import STABLE_AFTER, USER_AGENT, WAIT_AFTER_NO, backoff
+from wsdev.codec import encode
 from wsdev.codes import CloseCode, may_come_back
 from wsdev.device_profile import DeviceProfile, Saying
 from wsdev.device_session import DeviceSession
@@ -23,7 +24,7 @@ from wsdev.events import (
 from wsdev.failures import closed_error, path_error, refusal_error, upgrade_error
 from wsdev.fleet_figures import FleetFigures
 from wsdev.paced_transport import PacedLink
-from wsdev.protocol import Ack, ConnectionAck, ErrorMessage, MessageId, encode
+from wsdev.protocol import Ack, ConnectionAck, ErrorMessage, MessageId
 from wsdev.sanitize import printable
 from wsdev.session import SessionPolicy
 from wsdev.simulator import VirtualDevice
@@ -136,8 +137,7 @@ class FleetDevice:
             self._fleet.gone(self)
             return
         self._fleet.figures.connecting += 1
-        self._began = self._fleet.now()
-        self._was_hit = False
+        self._began, self._was_hit = self._fleet.now(), False
         upgrade = self._profile.upgrade
         headers = [("User-Agent", USER_AGENT)]
         if self._token is not None:

@@ -7,19 +7,18 @@ from typing import Final
 from websockets.http11 import Request
 from websockets.protocol import SERVER
 
+from wsdev.codec import BadMessage, decode_from_device, encode
 from wsdev.events import Event, HeadRejected, RequestReceived
 from wsdev.protocol import (
     SHORTEST_PING_INTERVAL,
     Ack,
-    BadMessage,
     ConnectionAck,
     DeviceClass,
+    DeviceMessage,
     ErrorMessage,
     MessageId,
     Ping,
     Pong,
-    decode_from_device,
-    encode,
 )
 from wsdev.session import Session, SessionPolicy, State
 from wsdev.upgrade import Agreed, agree, read_request
@@ -174,7 +173,8 @@ class GatewaySession(Session):
         """Tell the device that its message is kept."""
         self.send_text(encode(Ack(message_id)))
 
-    _decode = staticmethod(decode_from_device)
+    def _decode(self, text: bytes) -> DeviceMessage:
+        return decode_from_device(text)
 
     def _answer_ping(self, ping: Ping) -> None:
         self.send(Pong(ping.timestamp, self.policy.wall_clock()))

@@ -11,8 +11,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple, Protocol
 
+from wsdev.codec import encode
 from wsdev.errors import DeviceOffline, NotAllowed, UsageError
-from wsdev.protocol import MAX_NAME_LENGTH, Command, CommandAck, encode
+from wsdev.protocol import MAX_NAME_LENGTH, Command, CommandAck
 
 MAX_OPEN_COMMANDS: Final = 64
 """Commands to one device that wait for its answer; one more is refused."""

@@ -108,12 +108,12 @@ class FileJournal:
         self._closing = threading.Event()
         self._recording_trouble = self._keeping_trouble = ""
         self._notify: Notify | None = None
-        self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
+        self._writer = threading.Thread(target=self._run, name="journal", daemon=True)
 
     def start(self, notify: Notify) -> Self:
         """Begin to write."""
         self._notify = notify
-        self._thread.start()
+        self._writer.start()
         return self
 
     def close(self, patience: float = 10.0) -> int:
@@ -129,8 +129,8 @@ class FileJournal:
         self._closing.set()
         self._queue.close()
         if self._notify is None:
-            self._thread.start()
-        self._thread.join(patience)
+            self._writer.start()
+        self._writer.join(patience)
         return self._in_hand + len(self._queue)
 
     # On the event loop

@@ -11,18 +11,10 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from wsdev import __version__
+from wsdev.codec import BadMessage, decode_from_device, decode_from_gateway, encode
 from wsdev.codes import CloseCode
 from wsdev.journal_entries import Entry, MessageEntry, SessionEntry, iso
-from wsdev.protocol import (
-    Ack,
-    BadMessage,
-    Ping,
-    Pong,
-    class_of,
-    decode_from_device,
-    decode_from_gateway,
-    encode,
-)
+from wsdev.protocol import Ack, Ping, Pong, class_of
 from wsdev.recording_format import (
     HELLOS,
     MAX_MESSAGE,

@@ -13,8 +13,9 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
+from wsdev.codec import message_type
 from wsdev.errors import ProtocolViolation
-from wsdev.protocol import Command, DeviceMessage, GatewayMessage, Unknown, message_type
+from wsdev.protocol import Command, DeviceMessage, GatewayMessage, Unknown
 from wsdev.recording_format import Message, answer_of
 
 COMPARED: Final[dict[str, tuple[str, ...]]] = {

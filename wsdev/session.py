@@ -18,6 +18,7 @@ from typing import Any, Final
 import msgspec
 from websockets.frames import Opcode
 
+from wsdev.codec import BadMessage, encode
 from wsdev.codes import CloseCode
 from wsdev.events import (
     BadMessageReceived,
@@ -31,16 +32,7 @@ from wsdev.events import (
 )
 from wsdev.frames import WireFrame
 from wsdev.limits import Limits
-from wsdev.protocol import (
-    DEAD_AFTER,
-    PING_AFTER,
-    BadMessage,
-    DeviceMessage,
-    Frame,
-    GatewayMessage,
-    Ping,
-    encode,
-)
+from wsdev.protocol import DEAD_AFTER, PING_AFTER, DeviceMessage, Frame, GatewayMessage, Ping
 from wsdev.wire import Wire
 
 # Plain numbers: to find the member of an enum takes longer than to compare it.
@@ -272,9 +264,8 @@ class Session(ABC):
     def _handshake_timed_out(self, now: float) -> list[Event]:
         """The peer was too slow before the conversation was open."""
 
-    @staticmethod
     @abstractmethod
-    def _decode(text: bytes) -> DeviceMessage | GatewayMessage:
+    def _decode(self, text: bytes) -> DeviceMessage | GatewayMessage:
         """The message in a text frame; raises BadMessage."""
 
     @abstractmethod

@@ -6,6 +6,7 @@ from array import array
 from collections.abc import Sequence
 from typing import Final
 
+from wsdev.codec import encode
 from wsdev.events import BadMessageReceived, BinaryReceived, Closed, MessageReceived
 from wsdev.gateway_session import GatewaySession, error_message
 from wsdev.hub import Member, Traffic
@@ -25,7 +26,6 @@ from wsdev.protocol import (
     Status,
     Telemetry,
     Test,
-    encode,
     is_whole_jpeg,
 )
 from wsdev.records import FROM_DEVICE, TO_DEVICE, SessionEnd, SessionStart, storable

@@ -11,18 +11,13 @@ from dataclasses import dataclass
 from http import HTTPStatus
 
 from wsdev import client, hearing
+from wsdev.codec import message_type
 from wsdev.codes import REFUSALS
 from wsdev.errors import NotAllowed, PathError, PeerError, TokenRefused, WsdevError
 from wsdev.events import Closed, MessageReceived
 from wsdev.failures import closed_error
 from wsdev.limits import Limits
-from wsdev.protocol import (
-    ESP32CAM,
-    Ack,
-    ConnectionAck,
-    ErrorMessage,
-    message_type,
-)
+from wsdev.protocol import ESP32CAM, Ack, ConnectionAck, ErrorMessage
 from wsdev.sanitize import printable
 from wsdev.session import SessionPolicy
 from wsdev.simulator import VirtualDevice
