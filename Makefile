@@ -23,6 +23,12 @@ TEST_TOOLS := apache2:apache2-bin caddy:caddy chromium:chromium curl:curl faketi
 # What the gateway is measured beside, and the browser that shows its page.
 BENCH_TOOLS := chromium:chromium mosquitto:mosquitto node:nodejs npm:npm
 
+# wsdev with its hot path compiled, beside the source; from the archive that a release is made of,
+# since the compiler writes beside the modules that it is given.
+COMPILED := build/compiled
+READY_COMPILED := $(COMPILED)/.ready
+WITH_COMPILED := env PYTHONSAFEPATH=1 PYTHONPATH=$(CURDIR)/$(COMPILED)
+
 # Each wsdev that a test starts would compile the whole package anew.
 unexport PYTHONDONTWRITEBYTECODE
 
@@ -80,6 +86,10 @@ test: tools lint ## set up what the tests need, then run all checks
 coverage: tools ## the same tests, and which lines and branches none of them reaches
 	$(BIN)/python -m pytest --cov $(IN_PARALLEL)
 
+.PHONY: test-compiled
+test-compiled: tools $(READY_COMPILED) ## the same tests, with the hot path compiled
+	$(WITH_COMPILED) $(BIN)/python -m pytest $(IN_PARALLEL) -m 'not from_source'
+
 .PHONY: test-long
 test-long: tools ## a hundred kills under load, the other proofs of an ack, made-up requests
 	WSDEV_KILLS=$${WSDEV_KILLS:-100} $(BIN)/python -m pytest -rP tests/proof
@@ -106,12 +116,20 @@ translated: $(READY) ## wsdev/translations/fa.toml says these as the code does; 
 	$(BIN)/python tests/doc_tables.py $(ARGS)
 
 .PHONY: bench
-bench: bench-tools $(READY_FOR_BENCH) ## what the gateway costs, beside others; ARGS="telemetry", ARGS=--quick
-	@$(BIN)/python -m benchmarks $(ARGS)
+bench: bench-tools $(READY_FOR_BENCH) $(READY_COMPILED) ## what the gateway costs, beside others; ARGS="telemetry", ARGS=--quick
+	@$(WITH_COMPILED) $(BIN)/python -m benchmarks $(ARGS)
 
 .PHONY: soak
 soak: $(BIN)/wsdev ## half an hour of bad weather: nothing leaks, nothing is lost; ARGS="--duration 2m"
 	@$(BIN)/python -m benchmarks.soak $(ARGS)
+
+.PHONY: wheel
+wheel: compiler $(READY) ## a wheel with the hot path compiled, for this machine, in dist/
+	rm -rf dist
+	$(BIN)/python -m hatchling build --target sdist >/dev/null
+	HATCH_BUILD_HOOKS_ENABLE=true $(BIN)/python -m pip wheel --quiet --disable-pip-version-check \
+		--no-deps --wheel-dir dist dist/*.tar.gz
+	@ls dist/*.whl
 
 .PHONY: clean
 clean: ## remove all that was made here
@@ -136,6 +154,21 @@ bench-tools:
 	@$(call look_for_tools,$(BENCH_TOOLS)); \
 	$(call install_missing,echo "The tables will do without them." >&2)
 	@if command -v npm >/dev/null; then $(MAKE) --silent $(PEER_MODULES); fi
+
+# Python's headers too: Debian has them in a package of their own.
+.PHONY: compiler
+compiler: | $(BIN)/python
+	@missing=; command -v cc >/dev/null || missing=" gcc libc6-dev"; \
+	$(BIN)/python -c 'import os, sys, sysconfig; \
+		sys.exit(not os.path.exists(sysconfig.get_path("include") + "/Python.h"))' \
+		|| missing="$$missing python3-dev"; \
+	$(call install_missing,exit 1)
+
+$(READY_COMPILED): pyproject.toml $(wildcard wsdev/*.py wsdev/*/*.py)
+	@$(MAKE) --no-print-directory wheel
+	rm -rf $(COMPILED)
+	$(PIP) --no-deps --target $(COMPILED) dist/*.whl
+	@touch $@
 
 $(NODE_MODULES) $(PEER_MODULES): %/node_modules/.package-lock.json: %/package.json
 	npm install --prefix $* --no-package-lock --no-audit --no-fund --loglevel=error

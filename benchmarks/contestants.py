@@ -16,11 +16,13 @@ from benchmarks.broker import PROGRAM as BROKER
 from benchmarks.broker import mosquitto
 from benchmarks.dialects import Dialect
 from benchmarks.servers import WSDEV_PROGRAM, Server, child, lines_until, wsdev_gateway
+from wsdev.compilation import is_compiled
 
 Start = Callable[[int], AbstractContextManager[Server]]
 """Starts a server on that core."""
 
 WSDEV: Final = "wsdev"
+FROM_SOURCE: Final = "wsdev, not compiled"
 UNJOURNALLED: Final = "wsdev without journal"
 FASTAPI: Final = "FastAPI on uvicorn"
 WEBSOCKETS_JSON: Final = "websockets, asyncio, json"
@@ -99,6 +101,15 @@ def gateway(*options: str, name: str = WSDEV, program: Sequence[str] = WSDEV_PRO
     return Contestant(name, start, is_ours=True)
 
 
+def from_source(*options: str) -> list[Contestant]:
+    """The gateway as it is without a C compiler, beside the compiled one; else nobody."""
+    if not is_compiled():
+        return []
+    options = ("--log-level", "warning", *options)
+    start = partial(wsdev_gateway, options=options, from_source=True)
+    return [Contestant(FROM_SOURCE, start, is_ours=True)]
+
+
 def unjournalled(*options: str) -> Contestant:
     """The gateway that acknowledges what it has not recorded."""
     return gateway(*options, name=UNJOURNALLED, program=("benchmarks.unjournalled",))
@@ -128,4 +139,5 @@ def broker() -> Contestant:
 
 def everybody(*options: str) -> list[Contestant]:
     """The gateway with and without its journal, and all others; ``options`` of the gateway."""
-    return [gateway(*options), unjournalled(*options), *bare_peers(), broker()]
+    ours = [gateway(*options), unjournalled(*options), *from_source(*options)]
+    return [*ours, *bare_peers(), broker()]

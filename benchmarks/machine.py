@@ -15,6 +15,7 @@ from pathlib import Path
 from benchmarks.broker import PROGRAM as BROKER
 from benchmarks.contestants import NODE_MODULES, bun_program
 from benchmarks.page import BROWSER
+from wsdev.compilation import is_compiled
 
 _VERSION = re.compile(r"\d+(\.\d+)+")
 _PACKAGES = ("wsdev", "websockets", "uvloop", "msgspec", "fastapi", "uvicorn", "aiohttp")
@@ -47,6 +48,8 @@ def versions() -> list[str]:
             found.append(f"{package} {version(package)}")
         except PackageNotFoundError:
             continue
+        if package == "wsdev" and is_compiled():
+            found[-1] += " (compiled)"
     found += _of_program("Node.js", [shutil.which("node"), "--version"])
     found += _of_module("ws", NODE_MODULES / "ws" / "package.json")
     found += _of_program("Bun", [bun_program(), "--version"])

@@ -126,9 +126,19 @@ class Server:
 
 
 @contextmanager
-def child(command: Sequence[str | Path], core: int) -> Iterator[subprocess.Popen[str]]:
-    """A process on its core, ended with SIGTERM after the block."""
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("WSDEV_")}
+def child(
+    command: Sequence[str | Path], core: int, *, without: Sequence[str] = ()
+) -> Iterator[subprocess.Popen[str]]:
+    """A process on its core, ended with SIGTERM after the block.
+
+    Args:
+        without: Variables of the environment that it does not get; nor any of wsdev's own.
+    """
+    environment = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("WSDEV_") and name not in without
+    }
     with on_core(core):
         process = subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment
@@ -166,19 +176,25 @@ WSDEV_PROGRAM: Final = ("wsdev", "serve")
 
 @contextmanager
 def wsdev_gateway(
-    core: int, options: Sequence[str] = (), program: Sequence[str] = WSDEV_PROGRAM
+    core: int,
+    options: Sequence[str] = (),
+    program: Sequence[str] = WSDEV_PROGRAM,
+    *,
+    from_source: bool = False,
 ) -> Iterator[Server]:
     """A gateway with a token book of its own, which asks its own user for a token too.
 
     Args:
         options: Of ``wsdev serve``.
         program: A module to run and its arguments, that takes these options and does the same.
+        from_source: Not the compiled package that PYTHONPATH names.
     """
+    without = ("PYTHONPATH",) if from_source else ()
     with tempfile.TemporaryDirectory(prefix="wsdev-benchmark-") as folder:
         command = [sys.executable, "-m", *program, "--host", LOOPBACK, "--port", "0"]
         command += ["--state", folder, "--no-trust-local", "--drain", "0"]
         command += ["--no-console", *options]
-        with child(command, core) as process:
+        with child(command, core, without=without) as process:
             banner = "\n".join(lines_until(process.stdout, _READY.__eq__))
             port, console = _PORT.search(banner), _CONSOLE_PORT.search(banner)
             assert port is not None

@@ -50,6 +50,7 @@ from wsdev.commands import (
     tokens,
     watch,
 )
+from wsdev.compilation import is_compiled
 from wsdev.errors import ExitCode
 from wsdev.tokens import TokenBook
 
@@ -170,7 +171,8 @@ def test_without_arguments_the_help_is_shown() -> None:
 
 
 def test_version() -> None:
-    assert process("--version").stdout == f"wsdev {__version__}\n"
+    mark = " (compiled)" if is_compiled() else ""
+    assert process("--version").stdout == f"wsdev {__version__}{mark}\n"
     assert wsdev("-V").returncode == 0
 
 

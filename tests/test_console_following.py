@@ -50,6 +50,25 @@ async def test_what_happens_while_the_console_is_away_is_told_when_it_is_back(
             assert (told.name, told.data["device"]) == ("connected", "kitchen")
 
 
+async def test_console_that_is_away_is_waited_for_where_the_place_to_begin_is_known(
+    tmp_path: Path,
+) -> None:
+    async with running_console(tmp_path) as console:
+        client = ConsoleClient(parse_console_address(console.url), token=console.token)
+        async with client:
+            known = await client.last_sequence()
+            await console.stop()
+            async with contextlib.aclosing(follow(client, ["connected"], after=known)) as following:
+                assert isinstance(await soon(following), Gone)
+                async with console.gateway.device(name="kitchen"):
+                    await console.recorded()
+                await console.start()
+                assert await soon(following) == Back()
+                told = await soon(following)
+    assert isinstance(told, Told)
+    assert (told.name, told.data["device"]) == ("connected", "kitchen")
+
+
 async def test_token_that_ends_ends_the_watching(tmp_path: Path) -> None:
     async with running_console(tmp_path) as console:
         client = ConsoleClient(parse_console_address(console.url), token=console.token)

@@ -32,6 +32,8 @@ from wsdev.simulator import VirtualDevice
 from wsdev.urls import GatewayAddress
 from wsdev.weather import FAIR, Forecast, Trouble, Weather, What
 
+pytestmark = pytest.mark.from_source  # its links are of a class of the test's
+
 WELCOME = ConnectionAck("pico", "s", 0.0, 20.0, 65536)
 
 

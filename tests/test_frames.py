@@ -90,6 +90,7 @@ def test_each_frame_of_a_device_has_a_key_of_its_own() -> None:
     assert len(keys) > 2990  # four bytes: two may be the same by chance
 
 
+@pytest.mark.from_source
 def test_keys_come_from_the_system(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(frames, "_masks", [])
     monkeypatch.setattr("os.urandom", lambda size: b"abcd" * (size // 4))

@@ -300,6 +300,7 @@ def test_close_gives_up_on_a_disk_that_takes_nothing_and_says_how_much(tmp_path:
         assert after.lost_sessions == 1
 
 
+@pytest.mark.from_source
 def test_close_tries_once_more_what_the_disk_has_refused_before(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -763,6 +764,7 @@ def test_names_that_are_made_up_do_not_crowd_out_what_devices_said(tmp_path: Pat
         assert not journal._windows._windows
 
 
+@pytest.mark.from_source
 def test_writer_that_ends_is_trouble(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     journal, loop = FileJournal(tmp_path), Loop()
 

@@ -15,6 +15,8 @@ from wsdev.limits import Limits
 from wsdev.link import MANY_FRAMES, READ_SIZE, WRITE_HIGH_WATER, Hold, Link, read_buffer
 from wsdev.session import SessionPolicy, State
 
+pytestmark = pytest.mark.from_source  # its session is a class of the test's
+
 POLICY = SessionPolicy(limits=replace(Limits(), queue_bytes=100_000, stall_timeout=10.0))
 
 

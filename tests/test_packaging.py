@@ -16,6 +16,8 @@ import pytest
 
 import wsdev
 
+pytestmark = pytest.mark.from_source  # the package that others put in the way is none of it
+
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 

@@ -304,6 +304,7 @@ async def test_disk_that_takes_nothing_leaves_messages_unanswered(tmp_path: Path
     seen.names("message_unanswered", "message", ExitCode.CUT, "within 0.5 s", "says now: HTTP 200")
 
 
+@pytest.mark.from_source
 async def test_disk_that_takes_nothing_is_named_once_the_gateway_knows(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -183,6 +183,7 @@ async def test_closed_peer_that_does_not_hang_up_is_dropped(tmp_path: Path) -> N
         # In order: the gateway lets go of it within the linger time.
 
 
+@pytest.mark.from_source
 async def test_fault_at_one_link_is_logged_and_stops_no_other(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -487,6 +488,7 @@ async def test_drain_waits_only_so_long_for_a_disk_that_takes_nothing(tmp_path: 
 
 
 @pytest.mark.parametrize(("takes", "most"), [(None, 1), (0.08, 8)], ids=["hangs", "slow"])
+@pytest.mark.from_source
 async def test_drain_waits_once_for_a_disk_that_hangs_and_not_on_and_on_for_a_slow_one(
     takes: float | None, most: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

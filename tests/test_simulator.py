@@ -23,6 +23,8 @@ from wsdev.protocol import (
 from wsdev.session import SessionPolicy
 from wsdev.simulator import VirtualDevice
 
+pytestmark = pytest.mark.from_source  # a compiled class has no such heirs
+
 
 class Said(DeviceSession):
     """A session that keeps what is said on it."""

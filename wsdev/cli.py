@@ -70,7 +70,9 @@ app = typer.Typer(
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"wsdev {__version__}")
+        from wsdev.compilation import is_compiled  # noqa: PLC0415
+
+        typer.echo(f"wsdev {__version__}{' (compiled)' if is_compiled() else ''}")
         raise typer.Exit
 
 

@@ -71,17 +71,20 @@ async def follow(
     names: Sequence[str] = (),
     devices: Sequence[str] = (),
     *,
+    after: int | None = None,
     sleep: Sleep = asyncio.sleep,
 ) -> AsyncGenerator[Happening]:
     """What happens from now on; ends only by an error.
 
     Args:
         names: Of :data:`EVENT_KINDS`; none means all.
+        after: A ``last_sequence`` of the console's that is known, to begin there.
 
     Raises:
-        WsdevError: the console cannot be asked at the start, or lets nobody in any more.
+        WsdevError: the console cannot be asked at the start, or lets nobody in any more. From
+            ``after`` on, that it is away is no error.
     """
-    place = _Place(await client.last_sequence())
+    place = _Place(await client.last_sequence() if after is None else after)
     kinds = sorted({EVENT_KINDS[name] for name in names})
     while True:
         error: WsdevError = LinkCut("the console ended the stream")

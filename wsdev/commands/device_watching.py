@@ -72,9 +72,11 @@ async def watch(client: ConsoleClient, name: str | None, *, as_json: bool) -> No
         loop.add_signal_handler(signal.SIGTERM, task.cancel)  # so the cursor is shown again
     with contextlib.suppress(asyncio.CancelledError):
         async with client:
-            first = await ask(client, name)  # an error here leaves the terminal as it is
+            # An error here leaves the terminal as it is; from now on the console may be away.
+            since, first = await client.last_sequence(), await ask(client, name)
             with quiet_end(exact=as_json) as out:
-                await _Watch(client, name, _view_for(client, name, out, as_json)).run(first, out)
+                view = _view_for(client, name, out, as_json)
+                await _Watch(client, name, view, since).run(first, out)
 
 
 def _view_for(client: ConsoleClient, name: str | None, out: TextIO, as_json: bool) -> View:
@@ -89,10 +91,11 @@ def _view_for(client: ConsoleClient, name: str | None, out: TextIO, as_json: boo
 class _Watch:
     """Asks for the devices each second, and at once when one comes or goes."""
 
-    def __init__(self, client: ConsoleClient, name: str | None, view: View) -> None:
+    def __init__(self, client: ConsoleClient, name: str | None, view: View, since: int) -> None:
         self._client = client
         self._name = name
         self._view = view
+        self._since = since
         self._lacks: set[str] = set()  # of what a console gives: its list, its events
         self._news = asyncio.Event()
 
@@ -132,7 +135,9 @@ class _Watch:
 
     async def _follow(self) -> None:
         names = ("connected", "disconnected", "renamed")
-        async with contextlib.aclosing(follow(self._client, names)) as happenings:
+        async with contextlib.aclosing(
+            follow(self._client, names, after=self._since)
+        ) as happenings:
             async for happening in happenings:
                 if isinstance(happening, Gone):
                     self._lack("events", happening.error)
