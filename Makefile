@@ -87,8 +87,8 @@ coverage: tools ## the same tests, and which lines and branches none of them rea
 	$(BIN)/python -m pytest --cov $(IN_PARALLEL)
 
 .PHONY: test-compiled
-test-compiled: tools $(READY_COMPILED) ## the same tests, with the hot path compiled
-	$(WITH_COMPILED) $(BIN)/python -m pytest $(IN_PARALLEL) -m 'not from_source'
+test-compiled: tools $(READY_COMPILED) ## the same tests but the page's, with the hot path compiled
+	$(WITH_COMPILED) $(BIN)/python -m pytest $(IN_PARALLEL) -m 'not from_source' --ignore=tests/browser
 
 .PHONY: test-long
 test-long: tools ## a hundred kills under load, the other proofs of an ack, made-up requests
