@@ -72,7 +72,7 @@ endef
 
 .PHONY: help
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: serve
 serve: $(BIN)/wsdev ## run the gateway; options go into ARGS="--port 3100"
@@ -164,7 +164,7 @@ compiler: | $(BIN)/python
 		|| missing="$$missing python3-dev"; \
 	$(call install_missing,exit 1)
 
-$(READY_COMPILED): pyproject.toml $(wildcard wsdev/*.py wsdev/*/*.py)
+$(READY_COMPILED): pyproject.toml $(shell find wsdev -type f -not -name "*.pyc")
 	@$(MAKE) --no-print-directory wheel
 	rm -rf $(COMPILED)
 	$(PIP) --no-deps --target $(COMPILED) dist/*.whl
