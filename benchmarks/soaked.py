@@ -16,6 +16,7 @@ import os
 import signal
 import sys
 import time
+from array import array
 from collections import Counter
 from pathlib import Path
 from typing import Any, Final
@@ -84,11 +85,15 @@ class KeptMetrics(Metrics):
         if self._core is None:
             self._core = Core()  # in the thread of the loop
         else:
-            looks.append((seconds, self._core.lost()))
+            _looks.extend((seconds, self._core.lost()))
 
 
-looks: Final[list[tuple[float, float]]] = []
-"""How late the loop was, and how long it had been without its core."""
+_looks: Final = array("d")  # small: the gateway's memory is looked at too
+
+
+def looks() -> list[tuple[float, float]]:
+    """How late the loop was at each, and how long it had been without its core."""
+    return list(zip(_looks[::2], _looks[1::2], strict=True))
 
 
 def census() -> dict[str, int]:
@@ -109,7 +114,7 @@ class CountedHub(Hub):
     def _count(self, folder: Path) -> None:
         # Whole or not at all: the one who asked looks for the file.
         new = folder / f"{CENSUS}.new"
-        new.write_text(json.dumps({"alive": census(), "looks": looks}), encoding="utf-8")
+        new.write_text(json.dumps({"alive": census(), "looks": looks()}), encoding="utf-8")
         new.replace(folder / CENSUS)
 
 
