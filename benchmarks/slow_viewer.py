@@ -8,7 +8,6 @@ import socket
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import partial
 from itertools import count, cycle
 from typing import Final, NamedTuple
 
@@ -45,11 +44,14 @@ _CAMERA: Final = 0
 PICTURES: Final = pictures_of(device_name(_CAMERA))
 
 _MUCH: Final = text_frame({"type": "log", "message": "x" * 1900}) * 30
-"""A fraction of what a viewer may be behind, or it would be cut off instead of held up. So many
-rows make the journal wait for company, so all are measured behind them."""
+"""A fraction of what a viewer may be behind, or it would be cut off instead of held up. It makes
+the journal wait for company for a while, so all are measured right behind it."""
 
 _LARGE: Final = binary_frame(b"\xff\xd8" + bytes(60 * 1024) + b"\xff\xd9")
 """A picture with which a viewer is soon held up."""
+
+_WARM_UP: Final = 0.5
+"""Seconds of talk that do not count: the first that new connections say takes longer."""
 
 _MARK: Final = b"nothing after this"
 _LAST_WORDS: Final = text_frame({"type": "log", "message": _MARK.decode()})
@@ -86,7 +88,11 @@ _PERCENT: Final = "% of a core"
 def measure_slow_viewer(core: int, scale: Scale) -> Result:
     """Round trips of devices with and without a viewer, in turn on one gateway."""
     ours = gateway(*NO_MESSAGE_LIMIT, *WITH_CONSOLE)
-    turns = take_turns([ours], core, scale.rounds, partial(_measure, scale=scale, numbers=count()))
+    orders = _orders()
+    numbers = count()
+    turns = take_turns(
+        [ours], core, scale.rounds, lambda server: _measure(server, next(orders), scale, numbers)
+    )
     columns = [f"{answer}, {part}" for answer in _ANSWERS for part in (_MEDIAN, _99)]
     columns.append(_PERCENT)
     rows = [
@@ -122,7 +128,17 @@ def _times_nobody(turns: Turns, who: str, column: str) -> Figure:
     return one.over(other)
 
 
-def _measure(server: Server, scale: Scale, numbers: count[int]) -> dict[str, float]:
+def _orders() -> Iterator[list[str]]:
+    """Each of the watchers comes first once: those later in a round were answered faster."""
+    names = deque(_WATCHERS)
+    while True:
+        yield list(names)
+        names.rotate(-1)
+
+
+def _measure(
+    server: Server, order: Sequence[str], scale: Scale, numbers: count[int]
+) -> dict[str, float]:
     given: dict[str, float] = {}
     token = operator_token(server)
     with connected_devices(server, DEVICES + 1) as devices:
@@ -133,9 +149,12 @@ def _measure(server: Server, scale: Scale, numbers: count[int]) -> dict[str, flo
             EVENTS: lambda: _say_much(server, talkers[0], next(numbers)),
             PICTURES: lambda: camera.sendall(_LARGE),
         }
-        for who, watcher in _WATCHERS.items():
-            amount = scale.watch_seconds * RATE
-            frames = [server.dialect.acked(next(numbers)) for _ in range(amount // 2)]
+        frames = _frames(server, _WARM_UP, numbers)
+        with Talk(talkers, camera, []) as talk:
+            talk.run(frames, picture, server.dialect.ack)
+        for who in order:
+            watcher = _WATCHERS[who]
+            frames = _frames(server, scale.watch_seconds, numbers)
             with (
                 _watched(server, watcher, token, pushed, camera) as readers,
                 Talk(talkers, camera, readers) as talk,
@@ -151,6 +170,11 @@ def _measure(server: Server, scale: Scale, numbers: count[int]) -> dict[str, flo
     return given
 
 
+def _frames(server: Server, seconds: float, numbers: count[int]) -> list[bytes]:
+    """Telemetry for so long, with ids of its own."""
+    return [server.dialect.acked(next(numbers)) for _ in range(int(seconds * RATE) // 2)]
+
+
 @contextlib.contextmanager
 def _watched(
     server: Server,
@@ -164,21 +188,18 @@ def _watched(
     Raises:
         BenchmarkError: one that reads nothing was let go before the end.
     """
-    if not watcher.path or watcher.reads:
-        pushed[EVENTS]()
+    burst = pushed[EVENTS]
     if not watcher.path:
+        burst()
         yield []
         return
     window = None if watcher.reads else SMALL_WINDOW
     with watching(server, watcher.path, token, window=window) as viewers:
-        if watcher.reads:
-            yield viewers
-            return
-        hold_up(viewers[0], pushed[watcher.path])
-        if watcher.path != EVENTS:
-            pushed[EVENTS]()
-        yield []
-        if watcher.path == EVENTS:
+        if not watcher.reads:
+            hold_up(viewers[0], pushed[watcher.path])
+        burst()
+        yield viewers if watcher.reads else []
+        if watcher.path == EVENTS and not watcher.reads:
             device.sendall(_LAST_WORDS)
             read_up_to(viewers[0], _MARK)
 

@@ -42,6 +42,7 @@ from benchmarks.machine import versions
 from benchmarks.scale import Scale
 from benchmarks.servers import BenchmarkError, Server
 from benchmarks.slow_viewer import PING, Talk
+from benchmarks.soak import DISTURBED, LAG, LAG_JUDGED_AFTER, check_lag
 from benchmarks.turns import start_anew, take_turns
 from benchmarks.viewers import Cinema
 from benchmarks.watching import EVENTS, PICTURE_END, SMALL_WINDOW, hold_up, unread, watching
@@ -233,6 +234,29 @@ def test_browser_and_its_driver_are_looked_for(lacks: str, monkeypatch: pytest.M
     monkeypatch.setattr(page, "find_spec", lambda name: None if name == lacks else "there")
     monkeypatch.setattr(shutil, "which", lambda name: None if name == lacks else "/there")
     assert page.absent_browser().lower() == f"no {lacks} here"
+
+
+ON_TIME = (0.001, 0.0)
+HELD_UP = (10 * LAG, 2 * DISTURBED)
+LATE = (2 * LAG, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("looks", "seconds", "holds"),
+    [
+        ([*[ON_TIME] * 995, *[LATE] * 5], LAG_JUDGED_AFTER, True),
+        ([*[ON_TIME] * 980, *[LATE] * 20], LAG_JUDGED_AFTER, False),
+        ([*[ON_TIME] * 980, *[LATE] * 20], LAG_JUDGED_AFTER / 2, True),
+        ([*[ON_TIME] * 600, *[HELD_UP] * 400], LAG_JUDGED_AFTER, True),
+        ([*[LATE] * 400, *[HELD_UP] * 600], LAG_JUDGED_AFTER, True),
+        ([], LAG_JUDGED_AFTER, True),
+    ],
+    ids=["on time", "late", "short", "often held up", "mostly held up", "never looked at"],
+)
+def test_loop_is_late_by_its_own_doing_or_not_judged(
+    looks: list[tuple[float, float]], seconds: float, holds: bool
+) -> None:
+    assert check_lag(looks, seconds).holds is holds
 
 
 def test_pictures_are_counted_by_their_ends_wherever_they_are_cut() -> None:

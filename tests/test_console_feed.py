@@ -1,13 +1,25 @@
 from __future__ import annotations
 
 import sys
+import time
 from pathlib import Path
 from types import FrameType
 
 import pytest
 from console_harness import JPEG, running_console, send_picture
 
-from wsdev.console.feed import MOST_BODY, MOST_WAITING, Choice, Feed, Told, Viewer, event_text, tell
+from wsdev.console.feed import (
+    AT_A_STRETCH,
+    MOST_BODY,
+    MOST_WAITING,
+    Choice,
+    Feed,
+    Told,
+    Viewer,
+    event_text,
+    tell,
+    tell_all,
+)
 from wsdev.errors import JournalError
 from wsdev.hub import Hub
 from wsdev.journal_entries import GatewayEntry, MessageEntry, SessionEntry
@@ -40,6 +52,17 @@ def test_text_of_a_peer_cannot_end_its_event() -> None:
 def test_long_body_is_cut() -> None:
     assert b'"cut":true' in tell(message("x" * (MOST_BODY + 1))).text
     assert len(tell(message("x" * 60_000)).text) < MOST_BODY + 1000
+
+
+def test_many_events_are_told_in_order_with_turns_for_the_loop_between(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    breaths: list[float] = []
+    monkeypatch.setattr(time, "sleep", breaths.append)
+    entries = [message(f"{number}") for number in range(2 * AT_A_STRETCH + 1)]
+    assert tell_all(entries) == [tell(entry) for entry in entries]
+    assert len(breaths) == 2
+    assert all(breath > 0 for breath in breaths)
 
 
 def test_choice_takes_what_fits_all_of_it() -> None:

@@ -14,14 +14,20 @@ from wsdev.journal_queue import GROUP_ROWS, JournalQueue
 
 
 class Wake:
-    """Counts how often the writer waits; nothing comes meanwhile but what is said here."""
+    """Counts how often the writer waits; nothing comes meanwhile but what is said here.
+
+    Attributes:
+        now: The time, which passes only while the writer waits.
+    """
 
     def __init__(self) -> None:
+        self.now = 0.0
         self.waits = 0
         self.coming: list[tuple[JournalQueue, int]] = []
 
     def get(self, timeout: float) -> None:
         self.waits += 1
+        self.now += timeout
         if self.coming:
             fill(*self.coming.pop(0))
         raise Empty
@@ -45,7 +51,7 @@ def wake() -> Wake:
 
 @pytest.fixture
 def queue(wake: Wake, monkeypatch: pytest.MonkeyPatch) -> JournalQueue:
-    queue = JournalQueue()
+    queue = JournalQueue(lambda: wake.now)
     monkeypatch.setattr(queue, "_wake", wake)
     return queue
 
@@ -194,6 +200,35 @@ def test_less_than_last_time_is_waited_for_in_vain_only_once(
     wake.waits = 0
     assert taken(queue, 40) == 40
     assert not wake.waits
+
+
+def test_what_gathered_during_a_slow_sync_is_no_company(queue: JournalQueue, wake: Wake) -> None:
+    wake.now += 0.1
+    assert taken(queue, 100) == 100
+    assert taken(queue, 1) == 1
+    assert not wake.waits
+
+
+def test_as_much_in_less_time_is_company(queue: JournalQueue, wake: Wake) -> None:
+    wake.now += 0.04
+    assert taken(queue, 100) == 100
+    wake.coming = [(queue, 30)]
+    assert taken(queue, 1) == 31
+
+
+def test_thin_stream_is_waited_for_only_once_after_a_burst(queue: JournalQueue, wake: Wake) -> None:
+    taken(queue, 100)
+    wake.coming = [(queue, 2)] * 100  # each 2 ms
+    assert taken(queue, 2) == 20
+    wake.waits = 0
+    assert [taken(queue, 2) for _ in range(20)] == [2] * 20
+    assert not wake.waits
+
+
+def test_thick_stream_is_waited_for_all_the_time(queue: JournalQueue, wake: Wake) -> None:
+    taken(queue, 100)
+    wake.coming = [(queue, 10)] * 100
+    assert [taken(queue, 10) for _ in range(9)] == [100] * 9
 
 
 def test_large_amount_is_taken_in_groups(queue: JournalQueue, wake: Wake) -> None:

@@ -1,4 +1,8 @@
-"""The event loop that both ends run on: uvloop, or asyncio's own where there is none."""
+"""The event loop that both ends run on: uvloop, or asyncio's own where there is none.
+
+uvloop accepts one connection in a turn, so a fleet that comes back at once leaves turns for the
+devices that are there; asyncio's own takes in one turn all that wait at the door.
+"""
 
 from __future__ import annotations
 

@@ -1,13 +1,16 @@
 """What waits to be recorded, between the event loop that puts it in and the writer's thread.
 
 The writer takes it in groups. Under load it waits for company, since each group costs a sync; but
-no longer than it helps: until nothing more comes, or as much as came then the last time.
+no longer than it helps: until nothing more comes, or as much as came then the last time. Load is
+what came both in some number and fast: any stream comes in numbers, if it is only waited for.
 """
 
 from __future__ import annotations
 
 import contextlib
+import time
 from collections import deque
+from collections.abc import Callable
 from queue import Empty, SimpleQueue
 from typing import Final
 
@@ -21,6 +24,10 @@ _AT_FIRST: Final = 2  # of them: what answers the latest acks is on its way
 _FEW_ROWS: Final = 16
 """A group after one as small as this is not waited for: a lone device gets its ack at once."""
 
+_THIN_STREAM: Final = 2000.0
+"""Rows a second. What comes slower is not waited for, however much of it a slow sync let gather:
+the wait would make the next group as large, and that the next one, and each ack would be late."""
+
 _IDLE_SECONDS: Final = 1.0
 
 _LOOK_EVERY: Final = 8
@@ -33,16 +40,21 @@ _NOT_AWAITED: Final = 1 << 62
 class JournalQueue:
     """Things in the order in which they happened.
 
+    Args:
+        clock: Monotonic seconds.
+
     Attributes:
         is_closing: Nothing is waited for any more.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self.is_closing = False
+        self._clock = clock
         self._things: deque[Message | Happening] = deque()
         self._wake: SimpleQueue[None] = SimpleQueue()  # far cheaper than an Event
         self._awaited = _NOT_AWAITED
-        self._last_rows = 0
+        self._expects_company = False
+        self._taken_at = clock()
         self._enough = GROUP_ROWS
         self._until_look = _LOOK_EVERY
 
@@ -71,14 +83,15 @@ class JournalQueue:
         Args:
             at_once: If there is nothing, there is something else to do.
         """
-        expects_company = self._last_rows > _FEW_ROWS
-        if expects_company:
+        if self._expects_company:
             self._wait_for(self._enough, _AT_FIRST * _SLICE_SECONDS)  # the first need not wake us
         self._wait_for(1, 0 if at_once else _IDLE_SECONDS)
-        if expects_company:
+        if self._expects_company:
             self._wait_for_company()
-        self._last_rows = min(len(self._things), GROUP_ROWS)
-        return [self._things.popleft() for _ in range(self._last_rows)]
+        rows = min(len(self._things), GROUP_ROWS)
+        before, self._taken_at = self._taken_at, self._clock()
+        self._expects_company = rows > max(_FEW_ROWS, _THIN_STREAM * (self._taken_at - before))
+        return [self._things.popleft() for _ in range(rows)]
 
     def _wait_for_company(self) -> None:
         enough = self._enough

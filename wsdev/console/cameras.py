@@ -21,6 +21,8 @@ RATE_OVER: Final = 10.0
 _MOST_TIMES: Final = 64
 BOUNDARY: Final = "wsdev-picture"
 
+_LEFT: Final = Change.LEFT  # to look it up each time takes a seventh of a microsecond
+
 
 class Picture:
     """A whole JPEG.
@@ -186,5 +188,5 @@ class Cameras:
                 news.set_result(None)
 
     def _changed(self, change: Change, member: Member) -> None:
-        if change is Change.LEFT:
+        if change is _LEFT:
             self._cameras.pop(member.session_id, None)

@@ -8,7 +8,7 @@ from typing import Annotated, Final
 import msgspec
 from starlette.responses import Response
 
-from wsdev.console.feed import Choice, Viewer, event_text, tell
+from wsdev.console.feed import Choice, Viewer, event_text, tell_all
 from wsdev.console.inputs import Query
 from wsdev.console.journal import Kind
 from wsdev.console.operations import Call, Operation
@@ -105,7 +105,7 @@ async def _catch_up(call: Call, choice: Choice, after: int, last: int) -> tuple[
     def read() -> tuple[bytes, int]:
         with JournalReader(call.plane.gateway.folder) as reader:
             for page in reader.entries(Wanted(), after + 1, last):
-                told = [tell(entry) for entry in page.entries]
+                told = tell_all(page.entries)
                 return b"".join(one.text for one in told if choice.takes(one)), page.reached
         return b"", last
 
