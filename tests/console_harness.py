@@ -75,10 +75,7 @@ class RunningConsole:
 
     async def recorded(self) -> None:
         """Return once all that happened is on disk."""
-        done = asyncio.Event()
-        self.gateway.journal.when_recorded(done.set)
-        async with asyncio.timeout(PATIENCE):
-            await done.wait()
+        await self.gateway.all_recorded()
 
 
 @dataclass

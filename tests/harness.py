@@ -176,6 +176,13 @@ class RunningGateway:
         """Whether nobody is connected and nothing is counted any more."""
         return not len(self.gateway) and not len(self.hub)
 
+    async def all_recorded(self) -> None:
+        """Return once all that happened is on disk."""
+        done = asyncio.Event()
+        self.journal.when_recorded(done.set)
+        async with asyncio.timeout(PATIENCE):
+            await done.wait()
+
     async def send(self, request: bytes) -> Answer:
         """The answer to raw bytes."""
         async with RawClient.connect(self) as client:

@@ -89,6 +89,7 @@ async def test_fleet_comes_speaks_and_leaves_politely(tmp_path: Path) -> None:
             await until(lambda: figures.unasked > 20)
             assert {member.name for member in gateway.hub} >= {"pico-00001", "esp32cam-00021"}
         await until(gateway.is_at_ease)
+        await gateway.all_recorded()
         assert figures.stayed == 25
         assert figures.connected == figures.connecting == figures.waiting == figures.unacked == 0
         assert (figures.opened, figures.reconnects, figures.errors) == (25, 0, 0)
@@ -118,6 +119,7 @@ async def test_class_of_any_name_sends_the_pictures_of_its_profile(tmp_path: Pat
         async with running(plan) as fleet:
             await until(lambda: fleet.figures.unasked > 4)
         await until(gateway.is_at_ease)
+        await gateway.all_recorded()
         assert fleet.figures.errors == 0
         assert recorded(gateway, f"SELECT count(*) > 4 FROM messages WHERE kind = {PICTURE}") == [
             (1,)
@@ -132,6 +134,7 @@ async def test_duration_ends_the_run_by_itself(tmp_path: Path) -> None:
             await fleet.run()
         assert fleet.figures.opened == 3
         await until(gateway.is_at_ease)
+        await gateway.all_recorded()
 
 
 @pytest.mark.parametrize("name", list(PROFILES.all()))
@@ -166,6 +169,7 @@ async def test_nothing_acknowledged_is_lost_in(what: What, tmp_path: Path) -> No
         assert bool(figures.forgotten) <= (what is What.REBOOT)
         check_all_is_there(gateway, fleet)
         await until(gateway.is_at_ease)
+        await gateway.all_recorded()
 
 
 async def test_storm_cuts_its_share_of_the_fleet_at_once(tmp_path: Path) -> None:
@@ -187,6 +191,7 @@ async def test_byte_by_byte_and_with_clocks_that_are_off(tmp_path: Path) -> None
         async with running(plan) as fleet:
             await until(lambda: fleet.figures.acked > 6)
         assert (fleet.figures.errors, fleet.figures.unacked) == (0, 0)
+        await gateway.all_recorded()
         uptimes = recorded(gateway, "SELECT json_extract(body, '$.uptime_ms') FROM messages")
         assert max(abs(uptime) for (uptime,) in uptimes if uptime is not None) > 1_000_000
 
@@ -302,4 +307,5 @@ async def test_cancelled_fleet_leaves_nothing_open(tmp_path: Path) -> None:
         with pytest.raises(asyncio.CancelledError):
             await task
         await until(gateway.is_at_ease)
+        await gateway.all_recorded()
         assert fleet.figures.connected == 0

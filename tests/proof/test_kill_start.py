@@ -41,7 +41,7 @@ def killed_at(number: int, state: Path, strace: str) -> bool:
 
 
 @pytest.mark.parametrize(
-    ("first", "step"), [(True, 20), (False, 9)], ids=["first start", "recovery"]
+    ("first", "step"), [(True, 20), (False, 4)], ids=["first start", "recovery"]
 )
 def test_kill_at_any_step_of_a_start_is_recovered_from(
     first: bool, step: int, tmp_path: Path, need: Callable[[str], str]
