@@ -22,7 +22,7 @@ Start = Callable[[int], AbstractContextManager[Server]]
 """Starts a server on that core."""
 
 WSDEV: Final = "wsdev"
-FROM_SOURCE: Final = "wsdev, not compiled"
+NOT_COMPILED: Final = "wsdev, not compiled"
 UNJOURNALLED: Final = "wsdev without journal"
 FASTAPI: Final = "FastAPI on uvicorn"
 WEBSOCKETS_JSON: Final = "websockets, asyncio, json"
@@ -90,24 +90,30 @@ def _bun() -> Contestant:
     return Contestant(UWEBSOCKETS, partial(_bare_peer, command=command), absent)
 
 
-def gateway(*options: str, name: str = WSDEV, program: Sequence[str] = WSDEV_PROGRAM) -> Contestant:
+def gateway(
+    *options: str,
+    name: str = WSDEV,
+    program: Sequence[str] = WSDEV_PROGRAM,
+    from_source: bool = False,
+) -> Contestant:
     """The gateway, which logs warnings only if the options do not say otherwise.
 
     Args:
         options: Of ``wsdev serve``.
-        program: As :func:`benchmarks.servers.wsdev_gateway` takes it.
+        program, from_source: As :func:`benchmarks.servers.wsdev_gateway` takes them.
     """
-    start = partial(wsdev_gateway, options=("--log-level", "warning", *options), program=program)
+    start = partial(
+        wsdev_gateway,
+        options=("--log-level", "warning", *options),
+        program=program,
+        from_source=from_source,
+    )
     return Contestant(name, start, is_ours=True)
 
 
-def from_source(*options: str) -> list[Contestant]:
+def not_compiled(*options: str) -> list[Contestant]:
     """The gateway as it is without a C compiler, beside the compiled one; else nobody."""
-    if not is_compiled():
-        return []
-    options = ("--log-level", "warning", *options)
-    start = partial(wsdev_gateway, options=options, from_source=True)
-    return [Contestant(FROM_SOURCE, start, is_ours=True)]
+    return [gateway(*options, name=NOT_COMPILED, from_source=True)] if is_compiled() else []
 
 
 def unjournalled(*options: str) -> Contestant:
@@ -139,5 +145,5 @@ def broker() -> Contestant:
 
 def everybody(*options: str) -> list[Contestant]:
     """The gateway with and without its journal, and all others; ``options`` of the gateway."""
-    ours = [gateway(*options), unjournalled(*options), *from_source(*options)]
+    ours = [gateway(*options), unjournalled(*options), *not_compiled(*options)]
     return [*ours, *bare_peers(), broker()]

@@ -8,7 +8,7 @@ from functools import partial
 from statistics import median
 from typing import Final
 
-from benchmarks.contestants import WSDEV, bare_peers, broker, from_source, gateway
+from benchmarks.contestants import WSDEV, bare_peers, broker, gateway, not_compiled
 from benchmarks.figures import Result, Table
 from benchmarks.load import be_refused, open_devices, reset, settle, upgrade_request
 from benchmarks.scale import Scale
@@ -39,7 +39,7 @@ def measure_handshakes(core: int, scale: Scale) -> Result:
     contestants = [
         gateway(*_NO_LIMIT),
         gateway(*_NO_LIMIT, "--log-level", "info", name=LOGGING),
-        *from_source(*_NO_LIMIT),
+        *not_compiled(*_NO_LIMIT),
         *bare_peers(),
         broker(),
     ]

@@ -6,7 +6,7 @@ import time
 from functools import partial
 from typing import Final
 
-from benchmarks.contestants import WSDEV, bare_peers, broker, from_source, gateway
+from benchmarks.contestants import WSDEV, bare_peers, broker, gateway, not_compiled
 from benchmarks.figures import Result, Table
 from benchmarks.load import connected_devices, say_hello
 from benchmarks.scale import Scale
@@ -31,7 +31,7 @@ def measure_idle(core: int, scale: Scale) -> Result:
 
     A new process each time: one that was used before has free memory to give.
     """
-    contestants = [gateway(), *from_source(), *bare_peers(), broker()]
+    contestants = [gateway(), *not_compiled(), *bare_peers(), broker()]
     turns = start_anew(contestants, core, scale.rounds, partial(_idle, devices=scale.idle_devices))
     table = Table(
         f"{scale.idle_devices} idle devices: KB of resident memory for each, CPU for all",
