@@ -69,6 +69,7 @@ async def test_devices_come_as_structs_and_as_they_were_told(tmp_path: Path) -> 
         console.gateway.device(name="kitchen"),
         client_of(console) as client,
     ):
+        await console.recorded()  # a link is told from the journal
         found, document = await client.devices()
         assert [(device.name, device.state) for device in found.devices] == [("kitchen", "online")]
         assert document["online"] == 1

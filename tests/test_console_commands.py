@@ -53,6 +53,7 @@ async def test_command_is_not_waited_for_if_so_wished(tmp_path: Path) -> None:
     async with running_console(tmp_path) as console, console.gateway.device(name="kitchen") as pico:
         answer = await ask(console, "?wait=0")
         assert (answer.status_code, answer.json()["state"]) == (202, "sent")
+        await console.recorded()  # that it was sent is an event too, once it is on disk
         async with Events.of(console, "?kind=command") as events:
             await answer_one(pico)
             name, data, _ = await events.next("command")

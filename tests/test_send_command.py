@@ -62,7 +62,6 @@ async def test_no_answer_in_time_is_told_from_never_sent(tmp_path: Path) -> None
         assert "may have been carried out" in late.stderr
         never = await run(console, "send", "garden", SERVO, "--queue", "100ms")
         assert never.returncode == ExitCode.COMMAND_EXPIRED
-        assert re.search(r"c-\S+ is queued until ", never.stderr)
         assert "never sent" in never.stderr
 
 
@@ -175,7 +174,7 @@ async def test_ctrl_c_says_that_the_command_goes_on_and_its_id(tmp_path: Path) -
             assert running.process.stderr is not None
             queued = await asyncio.to_thread(running.process.stderr.readline)
             code, out, err = await asyncio.to_thread(running.interrupt)
-    command_id = re.search(r"c-\S+", queued)
+    command_id = re.search(r"c-\S+(?= is queued until )", queued)
     assert command_id is not None
     assert (code, out) == (ExitCode.INTERRUPTED, "")
     assert f"the command {command_id[0]} goes on without us" in err
