@@ -3,6 +3,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from queue import Empty, SimpleQueue
 from threading import Event
 
@@ -23,13 +24,13 @@ class Wake:
     def __init__(self) -> None:
         self.now = 0.0
         self.waits = 0
-        self.coming: list[tuple[JournalQueue, int]] = []
+        self.coming: list[Callable[[], None]] = []
 
     def get(self, timeout: float) -> None:
         self.waits += 1
         self.now += timeout
         if self.coming:
-            fill(*self.coming.pop(0))
+            self.coming.pop(0)()
         raise Empty
 
     def put(self, _: None) -> None: ...
@@ -76,16 +77,18 @@ class Bell:
 
 
 class Things(deque[Message | Happening]):
-    """In which something comes right after it was looked how many there are."""
+    """In which something comes right after the second look how many there are."""
 
     def __init__(self, come: Callable[[], None]) -> None:
         super().__init__()
-        self._coming = [come]
+        self._come = come
+        self._looks = 0
 
     def __len__(self) -> int:
         seen = super().__len__()
-        if self._coming:
-            self._coming.pop()()
+        self._looks += 1
+        if self._looks == 2:
+            self._come()
         return seen
 
 
@@ -115,9 +118,10 @@ def writer(monkeypatch: pytest.MonkeyPatch) -> Iterator[PatientWriter]:
         bell.put(None)  # one that was not woken must not hold up the others' tests
 
 
-def test_writer_that_waits_is_woken_by_what_comes(writer: PatientWriter) -> None:
+@pytest.mark.parametrize("is_hurried", [True, False])
+def test_writer_that_waits_is_woken_by_what_comes(writer: PatientWriter, is_hurried: bool) -> None:
     group = writer.take()
-    writer.queue.put(happening)
+    (writer.queue.put if is_hurried else writer.queue.put_unhurried)(happening)
     assert group.result(10) == [happening]
 
 
@@ -154,6 +158,49 @@ def test_writer_is_woken_each_time_that_a_lone_thing_comes(writer: PatientWriter
     writing.result(10)
 
 
+def test_what_nobody_waits_for_is_kept_for_company(queue: JournalQueue, wake: Wake) -> None:
+    def come() -> None:
+        for _ in range(3):
+            queue.put_unhurried(happening)
+
+    wake.coming = [come, come]
+    assert len(queue.take(at_once=False)) == 6
+    assert wake.waits == 2
+    assert wake.now == journal_queue._IDLE_SECONDS + journal_queue.GROUP_SECONDS
+
+
+def test_what_somebody_waits_for_takes_the_unhurried_along(
+    writer: PatientWriter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journal_queue, "GROUP_SECONDS", 60)
+    group = writer.take()
+    writer.bell.is_awaited.clear()
+    writer.queue.put_unhurried(happening)
+    assert writer.bell.is_awaited.wait(10)
+    writer.queue.put_unhurried(happening)
+    writer.queue.put(happening)
+    assert group.result(10) == [happening] * 3
+
+
+def test_end_does_not_wait_for_company_of_the_unhurried(
+    writer: PatientWriter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journal_queue, "GROUP_SECONDS", 60)
+    group = writer.take()
+    writer.bell.is_awaited.clear()
+    writer.queue.put_unhurried(happening)
+    assert writer.bell.is_awaited.wait(10)
+    writer.queue.close()
+    assert group.result(10) == [happening]
+
+
+def test_unhurried_are_not_kept_once_something_is_there(queue: JournalQueue, wake: Wake) -> None:
+    queue.put(happening)
+    queue.put_unhurried(happening)
+    assert len(queue.take(at_once=False)) == 2
+    assert not wake.waits
+
+
 def test_lone_thing_is_not_waited_with(queue: JournalQueue, wake: Wake) -> None:
     assert [taken(queue, 1) for _ in range(20)] == [1] * 20
     assert not wake.waits
@@ -161,14 +208,19 @@ def test_lone_thing_is_not_waited_with(queue: JournalQueue, wake: Wake) -> None:
 
 def test_company_is_waited_for_until_nothing_more_comes(queue: JournalQueue, wake: Wake) -> None:
     assert taken(queue, 100) == 100
-    wake.coming = [(queue, 30), (queue, 20), (queue, 0), (queue, 10)]
+    wake.coming = [
+        partial(fill, queue, 30),
+        partial(fill, queue, 20),
+        partial(fill, queue, 0),
+        partial(fill, queue, 10),
+    ]
     assert taken(queue, 50) == 100
     assert wake.waits == 3
 
 
 def test_company_that_keeps_coming_is_waited_for_a_while(queue: JournalQueue, wake: Wake) -> None:
     taken(queue, 100)
-    wake.coming = [(queue, 10)] * 20
+    wake.coming = [partial(fill, queue, 10)] * 20
     assert taken(queue, 10) == 100
     assert wake.waits == 9
 
@@ -184,7 +236,7 @@ def test_as_much_as_last_time_is_whole(queue: JournalQueue, wake: Wake) -> None:
 def test_that_it_is_whole_is_looked_at_now_and_then(queue: JournalQueue, wake: Wake) -> None:
     taken(queue, 100)
     taken(queue, 100)
-    wake.coming = [(queue, 50)]  # these come later
+    wake.coming = [partial(fill, queue, 50)]  # these come later
     assert [taken(queue, 100) for _ in range(7)] == [100] * 6 + [150]
     wake.waits = 0
     assert taken(queue, 150) == 150
@@ -212,13 +264,13 @@ def test_what_gathered_during_a_slow_sync_is_no_company(queue: JournalQueue, wak
 def test_as_much_in_less_time_is_company(queue: JournalQueue, wake: Wake) -> None:
     wake.now += 0.04
     assert taken(queue, 100) == 100
-    wake.coming = [(queue, 30)]
+    wake.coming = [partial(fill, queue, 30)]
     assert taken(queue, 1) == 31
 
 
 def test_thin_stream_is_waited_for_only_once_after_a_burst(queue: JournalQueue, wake: Wake) -> None:
     taken(queue, 100)
-    wake.coming = [(queue, 2)] * 100  # each 2 ms
+    wake.coming = [partial(fill, queue, 2)] * 100  # each 2 ms
     assert taken(queue, 2) == 20
     wake.waits = 0
     assert [taken(queue, 2) for _ in range(20)] == [2] * 20
@@ -227,7 +279,7 @@ def test_thin_stream_is_waited_for_only_once_after_a_burst(queue: JournalQueue, 
 
 def test_thick_stream_is_waited_for_all_the_time(queue: JournalQueue, wake: Wake) -> None:
     taken(queue, 100)
-    wake.coming = [(queue, 10)] * 100
+    wake.coming = [partial(fill, queue, 10)] * 100
     assert [taken(queue, 10) for _ in range(9)] == [100] * 9
 
 

@@ -161,21 +161,21 @@ class FileJournal:
         """A device is let in."""
         session = SessionKey(start.device, start.device_class, has_name=start.has_name)
         when = self._now()
-        self._add(lambda group: group.start_session(session, when, start))
+        self._note(lambda group: group.start_session(session, when, start))
         return session
 
     def rename_session(self, session: SessionKey, device: str) -> None:
         """A device has another name."""
-        self._add(lambda group: group.rename_session(session, device))
+        self._note(lambda group: group.rename_session(session, device))
 
     def note_version(self, session: SessionKey, version: str | None) -> None:
         """A device said the version of its firmware."""
-        self._add(lambda group: group.note_version(session, version))
+        self._note(lambda group: group.note_version(session, version))
 
     def end_session(self, session: SessionKey, end: SessionEnd) -> None:
         """A device is gone."""
         when = self._now()
-        self._add(lambda group: group.end_session(session, when, end))
+        self._note(lambda group: group.end_session(session, when, end))
 
     def refuse(self, refusal: Refusal) -> None:
         """A request was refused."""
@@ -183,7 +183,7 @@ class FileJournal:
             self._left_out += 1
             return
         when = self._now()
-        self._add(lambda group: group.refuse(when, refusal))
+        self._note(lambda group: group.refuse(when, refusal))
 
     def change_command(self, change: CommandChange) -> None:
         """A command has another state."""
@@ -208,9 +208,14 @@ class FileJournal:
         when = int(self._wall_clock() * 1000)
         self._queue.put((session, kind, message_id, data, when, sender))
 
-    def _add(self, thing: Message | Happening) -> None:
+    def _add(self, thing: Happening) -> None:
         self._rows += 1
         self._queue.put(thing)
+
+    def _note(self, thing: Happening) -> None:
+        """Add what nobody waits for."""
+        self._rows += 1
+        self._queue.put_unhurried(thing)
 
     def _now(self) -> int:
         return int(self._wall_clock() * 1000)

@@ -3,6 +3,8 @@
 The writer takes it in groups. Under load it waits for company, since each group costs a sync; but
 no longer than it helps: until nothing more comes, or as much as came then the last time. Load is
 what came both in some number and fast: any stream comes in numbers, if it is only waited for.
+What nobody waits for, as that a device came, is kept for others of its kind or for a message: each
+would have a sync of its own, and in a storm of devices that costs as much as to let them in.
 """
 
 from __future__ import annotations
@@ -53,6 +55,8 @@ class JournalQueue:
         self._things: deque[Message | Happening] = deque()
         self._wake: SimpleQueue[None] = SimpleQueue()  # far cheaper than an Event
         self._awaited = _NOT_AWAITED
+        self._unhurried = 0  # ever put in
+        self._awaits_all = False
         self._expects_company = False
         self._taken_at = clock()
         self._enough = GROUP_ROWS
@@ -64,10 +68,18 @@ class JournalQueue:
     # On the event loop
 
     def put(self, thing: Message | Happening) -> None:
-        """Add what happened."""
+        """Add what happened, and is waited for."""
         self._things.append(thing)
         if len(self._things) >= self._awaited:
             self._awaited = _NOT_AWAITED  # woken once: until it runs, much more may come
+            self._wake.put(None)
+
+    def put_unhurried(self, thing: Happening) -> None:
+        """Add what happened, and may be written 20 ms later."""
+        self._unhurried += 1
+        self._things.append(thing)
+        if self._awaits_all:
+            self._awaits_all = False
             self._wake.put(None)
 
     def close(self) -> None:
@@ -85,13 +97,25 @@ class JournalQueue:
         """
         if self._expects_company:
             self._wait_for(self._enough, _AT_FIRST * _SLICE_SECONDS)  # the first need not wake us
-        self._wait_for(1, 0 if at_once else _IDLE_SECONDS)
+        if not at_once:
+            self._wait_for_the_first()
         if self._expects_company:
             self._wait_for_company()
         rows = min(len(self._things), GROUP_ROWS)
         before, self._taken_at = self._taken_at, self._clock()
         self._expects_company = rows > max(_FEW_ROWS, _THIN_STREAM * (self._taken_at - before))
         return [self._things.popleft() for _ in range(rows)]
+
+    def _wait_for_the_first(self) -> None:
+        # Before the look: so what is put in meanwhile counts as awaited, at worst.
+        before = self._unhurried
+        if self._things:
+            return
+        self._awaits_all = True
+        self._wait_for(1, _IDLE_SECONDS)
+        self._awaits_all = False
+        if unhurried := self._unhurried - before:
+            self._wait_for(unhurried + 1, GROUP_SECONDS)
 
     def _wait_for_company(self) -> None:
         enough = self._enough
