@@ -70,7 +70,7 @@ def told(events: Sequence[Event]) -> list[object]:
 
 def _comparable(event: Event) -> object:
     if isinstance(event, RequestReceived):
-        return ("request", event.request.method, event.request.path)
+        return ("request", event.request.method, event.request.target)
     if isinstance(event, BadMessageReceived):
         return ("bad", event.error.code, event.error.cause, event.error.hint, event.text)
     return event

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from websockets.datastructures import Headers
 
 from wsdev import access, callers
 from wsdev.access import AccessRefused, Admission, Doorkeeper
@@ -17,6 +16,7 @@ from wsdev.callers import Caller, IPAddress
 from wsdev.codes import REFUSALS
 from wsdev.errors import Side, WsdevError
 from wsdev.limits import Limits
+from wsdev.request_head import Fields
 from wsdev.token_format import new_token
 
 NOW = 1000.0
@@ -33,8 +33,8 @@ def from_address(text: str) -> Caller:
     return Caller(ip(text), ip(text), forwarded=False)
 
 
-def bearer(token: str) -> Headers:
-    return Headers([("Authorization", f"Bearer {token}")])
+def bearer(token: str) -> Fields:
+    return Fields([("Authorization", f"Bearer {token}")])
 
 
 def yes() -> bool:
@@ -111,7 +111,7 @@ def refusal(
 
 def presented(*authorization: str, query: str = "") -> bytes | None:
     return access.presented_token(
-        Headers([("Authorization", value) for value in authorization]), query
+        Fields([("Authorization", value) for value in authorization]), query
     )
 
 
@@ -144,10 +144,10 @@ def test_identical_repeats_of_authorization_are_one() -> None:
      "B\xe9arer abc", "Bearer a b", "Bearer\xa0abc", "Bearer a\x1bb"],
 )  # fmt: skip
 def test_malformed_authorization_is_401(value: str) -> None:
-    headers = Headers()
-    headers.set_insecure("Authorization", value)
+    fields = Fields()
+    fields.add("Authorization", value)
     with pytest.raises(AccessRefused) as caught:
-        access.presented_token(headers, "token=abc")
+        access.presented_token(fields, "token=abc")
     assert caught.value.code == "token_malformed"
     assert REFUSALS[caught.value.code].status == 401
 
@@ -188,11 +188,11 @@ def test_malformed_token_in_the_query_is_401(query: str) -> None:
 
 @given(st.lists(st.text(st.characters(max_codepoint=0xFF)), max_size=3), st.text())
 def test_whatever_is_presented_is_ascii_or_refused(values: list[str], query: str) -> None:
-    headers = Headers()
+    fields = Fields()
     for value in values:
-        headers.set_insecure("Authorization", value)
+        fields.add("Authorization", value)
     try:
-        token = access.presented_token(headers, query)
+        token = access.presented_token(fields, query)
     except AccessRefused:
         return
     if token is None:
@@ -245,7 +245,7 @@ def test_retiring_token_is_let_in_until_its_grace_ends() -> None:
 def test_token_in_the_query_is_let_in() -> None:
     caller = from_address("192.0.2.1")
     admission = doorkeeper().admit(
-        "pico", caller, Headers(), f"token={GOOD}", trusted_local=no, now=NOW
+        "pico", caller, Fields(), f"token={GOOD}", trusted_local=no, now=NOW
     )
     assert admission.token_id == "t-good"
 
@@ -279,10 +279,10 @@ def test_wrong_token_is_refused_even_from_trusted_loopback(
 def test_without_token_only_local_trust_lets_in() -> None:
     caller = from_address("127.0.0.1")
     door = doorkeeper()
-    trusted = door.admit("pico", caller, Headers(), "", trusted_local=yes, now=NOW)
+    trusted = door.admit("pico", caller, Fields(), "", trusted_local=yes, now=NOW)
     assert trusted == Admission(None, None, caller)
     with pytest.raises(AccessRefused) as caught:
-        door.admit("pico", caller, Headers(), "", trusted_local=no, now=NOW)
+        door.admit("pico", caller, Fields(), "", trusted_local=no, now=NOW)
     assert caught.value.code == "token_missing"
 
 
@@ -334,20 +334,20 @@ def test_wrong_tokens_count_against_the_address_behind_the_proxy() -> None:
 
 
 @pytest.mark.parametrize(
-    ("headers", "code"),
+    ("fields", "code"),
     [
-        (Headers(), "token_missing"),
-        (Headers(Authorization="Basic x"), "token_malformed"),
-        (Headers([("Authorization", "Bearer a"), ("Authorization", "Bearer b")]),
+        (Fields(), "token_missing"),
+        (Fields([("Authorization", "Basic x")]), "token_malformed"),
+        (Fields([("Authorization", "Bearer a"), ("Authorization", "Bearer b")]),
          "authorization_conflict"),
         (bearer(CAMERA), "wrong_class"),
     ],
 )  # fmt: skip
-def test_missing_malformed_and_wrong_class_tokens_do_not_count(headers: Headers, code: str) -> None:
+def test_missing_malformed_and_wrong_class_tokens_do_not_count(fields: Fields, code: str) -> None:
     door = doorkeeper()
     for _ in range(30):
         with pytest.raises(AccessRefused) as caught:
-            door.admit("pico", from_address("192.0.2.1"), headers, "", trusted_local=no, now=NOW)
+            door.admit("pico", from_address("192.0.2.1"), fields, "", trusted_local=no, now=NOW)
         assert caught.value.code == code
     assert refusal(door, UNKNOWN).code == "token_unknown"
 

@@ -7,10 +7,10 @@ import ipaddress
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from websockets.datastructures import Headers
 
 from wsdev import callers
 from wsdev.callers import Caller, IPAddress
+from wsdev.request_head import Fields
 
 
 def ip(text: str) -> IPAddress:
@@ -109,7 +109,7 @@ PROXIES = networks("10.0.0.0/8", "2001:db8:ffff::/48")
 def test_the_rightmost_hop_that_is_no_trusted_proxy_is_the_caller(
     headers: list[tuple[str, str]], address: str
 ) -> None:
-    caller = callers.caller_of(ip("10.0.0.1"), Headers(headers), PROXIES)
+    caller = callers.caller_of(ip("10.0.0.1"), Fields(headers), PROXIES)
     assert caller == Caller(ip(address), ip("10.0.0.1"), forwarded=address != "10.0.0.1")
 
 
@@ -119,25 +119,27 @@ def test_the_rightmost_hop_that_is_no_trusted_proxy_is_the_caller(
 )
 @pytest.mark.parametrize("appended", ["for=198.51.100.7", 'for="[2001:db8::7]"'])
 def test_unclosed_quote_does_not_swallow_what_the_proxy_appended(sent: str, appended: str) -> None:
-    joined = callers.caller_of(ip("10.0.0.1"), Headers(Forwarded=f"{sent}, {appended}"), PROXIES)
+    joined = callers.caller_of(
+        ip("10.0.0.1"), Fields([("Forwarded", f"{sent}, {appended}")]), PROXIES
+    )
     assert joined.address == ip("10.0.0.1")
-    lines = Headers([("Forwarded", sent), ("Forwarded", appended)])
+    lines = Fields([("Forwarded", sent), ("Forwarded", appended)])
     apart = callers.caller_of(ip("10.0.0.1"), lines, PROXIES)
     assert apart.address in {ip("198.51.100.7"), ip("2001:db8::7")}
 
 
 def test_both_forwarding_headers_count_when_they_agree() -> None:
-    headers = Headers(
+    fields = Fields(
         [("X-Forwarded-For", "198.51.100.7, 10.2.3.4"), ("Forwarded", "for=198.51.100.7")]
     )
-    assert callers.caller_of(ip("10.0.0.1"), headers, PROXIES).address == ip("198.51.100.7")
+    assert callers.caller_of(ip("10.0.0.1"), fields, PROXIES).address == ip("198.51.100.7")
 
 
 @pytest.mark.parametrize("spoofed", ["X-Forwarded-For", "Forwarded"])
 def test_forwarding_header_that_the_proxy_passed_on_lends_nobody_an_address(spoofed: str) -> None:
     by_header = {"X-Forwarded-For": "198.51.100.7", "Forwarded": "for=198.51.100.7"}
     by_header[spoofed] = by_header[spoofed].replace("198.51.100.7", "6.6.6.6")
-    caller = callers.caller_of(ip("10.0.0.1"), Headers(by_header), PROXIES)
+    caller = callers.caller_of(ip("10.0.0.1"), Fields(by_header.items()), PROXIES)
     assert caller == Caller(ip("10.0.0.1"), ip("10.0.0.1"), forwarded=False)
 
 
@@ -152,31 +154,31 @@ def test_forwarded_address_counts_only_from_a_trusted_proxy(
 ) -> None:
     peer = ip(str(peer))
     assume(not any(peer in network for network in PROXIES))
-    headers = Headers()
-    headers.set_insecure("X-Forwarded-For", x_forwarded_for)
-    headers.set_insecure("Forwarded", forwarded)
+    fields = Fields()
+    fields.add("X-Forwarded-For", x_forwarded_for)
+    fields.add("Forwarded", forwarded)
     for trusted in (PROXIES, []):
-        assert callers.caller_of(peer, headers, trusted) == Caller(peer, peer, forwarded=False)
+        assert callers.caller_of(peer, fields, trusted) == Caller(peer, peer, forwarded=False)
 
 
 @given(HEADER_TEXT)
 def test_nothing_that_a_client_sends_outweighs_what_the_proxy_appends(sent: str) -> None:
-    headers = Headers()
-    headers.set_insecure("X-Forwarded-For", f"{sent}, 198.51.100.7")
-    caller = callers.caller_of(ip("10.0.0.1"), headers, PROXIES)
+    fields = Fields()
+    fields.add("X-Forwarded-For", f"{sent}, 198.51.100.7")
+    caller = callers.caller_of(ip("10.0.0.1"), fields, PROXIES)
     assert caller.address == ip("198.51.100.7")
 
-    headers = Headers()
-    headers.set_insecure("Forwarded", f'{sent}, for="198.51.100.7"')
-    caller = callers.caller_of(ip("10.0.0.1"), headers, PROXIES)
+    fields = Fields()
+    fields.add("Forwarded", f'{sent}, for="198.51.100.7"')
+    caller = callers.caller_of(ip("10.0.0.1"), fields, PROXIES)
     assert caller.address in {ip("198.51.100.7"), ip("10.0.0.1")}
 
 
 # Local trust
 
 
-def local(**others: str) -> Headers:
-    return Headers({"Host": "localhost:3000", **others})
+def local(**others: str) -> Fields:
+    return Fields({"Host": "localhost:3000", **others}.items())
 
 
 @pytest.mark.parametrize("peer", ["127.0.0.1", "127.0.0.2", "::1", "::ffff:127.0.0.1", "::1%lo"])
@@ -199,7 +201,7 @@ def test_peer_that_is_not_loopback_is_not_trusted(peer: str) -> None:
      "localhost:"],
 )  # fmt: skip
 def test_loopback_host_is_trusted(host: str) -> None:
-    assert callers.local_trust_reason(ip("::1"), Headers(Host=host)) is None
+    assert callers.local_trust_reason(ip("::1"), Fields([("Host", host)])) is None
 
 
 FOREIGN_HOSTS = [
@@ -213,12 +215,12 @@ FOREIGN_HOSTS = [
 
 @pytest.mark.parametrize("host", FOREIGN_HOSTS)
 def test_foreign_host_voids_local_trust(host: str) -> None:
-    assert callers.local_trust_reason(ip("127.0.0.1"), Headers(Host=host)) == "foreign_host"
+    assert callers.local_trust_reason(ip("127.0.0.1"), Fields([("Host", host)])) == "foreign_host"
 
 
 def test_missing_or_repeated_host_voids_local_trust() -> None:
-    assert callers.local_trust_reason(ip("::1"), Headers()) == "foreign_host"
-    twice = Headers([("Host", "localhost"), ("Host", "localhost")])
+    assert callers.local_trust_reason(ip("::1"), Fields()) == "foreign_host"
+    twice = Fields([("Host", "localhost"), ("Host", "localhost")])
     assert callers.local_trust_reason(ip("::1"), twice) == "foreign_host"
 
 
@@ -242,10 +244,10 @@ def test_foreign_origin_voids_local_trust(origin: str) -> None:
 
 
 def test_repeated_origin_voids_local_trust() -> None:
-    headers = local()
+    fields = local()
     for _ in range(2):
-        headers["Origin"] = "http://localhost"
-    assert callers.local_trust_reason(ip("::1"), headers) == "foreign_origin"
+        fields.add("Origin", "http://localhost")
+    assert callers.local_trust_reason(ip("::1"), fields) == "foreign_origin"
 
 
 @pytest.mark.parametrize(
@@ -267,11 +269,11 @@ def test_header_with_a_similar_name_is_no_proxy(name: str) -> None:
 def test_only_a_loopback_peer_can_be_trusted(
     peer: IPAddress, host: str, origin: str | None
 ) -> None:
-    headers = Headers()
-    headers.set_insecure("Host", host)
+    fields = Fields()
+    fields.add("Host", host)
     if origin is not None:
-        headers.set_insecure("Origin", origin)
-    reason = callers.local_trust_reason(peer, headers)
+        fields.add("Origin", origin)
+    reason = callers.local_trust_reason(peer, fields)
     assert peer.is_loopback or reason == "not_loopback"
 
 

@@ -8,17 +8,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import Protocol
+from typing import NamedTuple, Protocol
 from urllib.parse import parse_qsl
-
-import msgspec
-from websockets.datastructures import Headers
 
 from wsdev.callers import Caller, IPAddress
 from wsdev.codes import REFUSALS
 from wsdev.errors import MistypedToken, Side, WsdevError
 from wsdev.limits import Limits
 from wsdev.quotas import RateWindow, SiteKey, site_key
+from wsdev.request_head import Fields
 from wsdev.token_format import parse_token
 
 
@@ -67,7 +65,7 @@ class TokenLookup(Protocol):
 _BEARER = re.compile(r"bearer[ \t]+([!-~]+)", re.ASCII | re.IGNORECASE)
 
 
-def presented_token(headers: Headers, query: str) -> bytes | None:
+def presented_token(fields: Fields, query: str) -> bytes | None:
     """The token of ``Authorization: Bearer`` (RFC 6750), else of ``?token=``, else None.
 
     Identical repeats are one: a device library repeats its header after each reconnect. The
@@ -78,7 +76,7 @@ def presented_token(headers: Headers, query: str) -> bytes | None:
             tail, if only ``Bearer`` is missing), or ``authorization_conflict`` (repeats that
             differ).
     """
-    values = set(headers.get_all("Authorization")) or {
+    values = set(fields.get_all("Authorization")) or {
         f"Bearer {value}"
         for name, value in parse_qsl(query, keep_blank_values=True, encoding="latin-1")
         if name == "token"
@@ -101,7 +99,7 @@ def may_use_name(name: str, pinned_name: str | None, is_claimed: bool) -> bool:
     return not is_claimed if pinned_name is None else name == pinned_name
 
 
-class Admission(msgspec.Struct, frozen=True):
+class Admission(NamedTuple):
     """Somebody who is let in; ``token_id`` is None for one trusted locally without a token."""
 
     token_id: str | None
@@ -126,7 +124,7 @@ class Doorkeeper:
         self,
         device_class: str,
         caller: Caller,
-        headers: Headers,
+        fields: Fields,
         query: str,
         *,
         trusted_local: Callable[[], bool],
@@ -152,7 +150,7 @@ class Doorkeeper:
         connected = self._connections.get(site_key(caller.address), 0)
         if not free and 0 < self._max_connections <= connected:
             raise AccessRefused("too_many_connections")
-        token = presented_token(headers, query)
+        token = presented_token(fields, query)
         if token is None:
             if trusted_local():
                 return Admission(None, None, caller)

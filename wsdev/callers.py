@@ -10,9 +10,9 @@ import ipaddress
 import re
 from collections.abc import Sequence
 from functools import lru_cache
+from typing import NamedTuple
 
-import msgspec
-from websockets.datastructures import Headers
+from wsdev.request_head import Fields
 
 IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 IPNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -58,7 +58,7 @@ def _is_loopback_host(authority: str) -> bool:
     return _LOOPBACK_NAME.fullmatch(host) is not None
 
 
-class Caller(msgspec.Struct, frozen=True):
+class Caller(NamedTuple):
     """Where a request comes from: the address that counts, and the other end of the socket.
 
     ``forwarded``: they differ, since a trusted proxy reports the address.
@@ -69,7 +69,7 @@ class Caller(msgspec.Struct, frozen=True):
     forwarded: bool
 
 
-def caller_of(peer: IPAddress, headers: Headers, trusted_proxies: Sequence[IPNetwork]) -> Caller:
+def caller_of(peer: IPAddress, fields: Fields, trusted_proxies: Sequence[IPNetwork]) -> Caller:
     """The caller behind ``peer``, an address as :func:`parse_ip` gives it.
 
     Each hop was written by the one to the right of it, so the rightmost that is no trusted proxy
@@ -82,8 +82,8 @@ def caller_of(peer: IPAddress, headers: Headers, trusted_proxies: Sequence[IPNet
     """
     if not any(peer in network for network in trusted_proxies):
         return Caller(peer, peer, forwarded=False)
-    x_forwarded = [hop for line in headers.get_all("X-Forwarded-For") for hop in line.split(",")]
-    forwarded = [hop for line in headers.get_all("Forwarded") for hop in _forwarded_hops(line)]
+    x_forwarded = [hop for line in fields.get_all("X-Forwarded-For") for hop in line.split(",")]
+    forwarded = [hop for line in fields.get_all("Forwarded") for hop in _forwarded_hops(line)]
     found = {_walk(peer, hops, trusted_proxies) for hops in (x_forwarded, forwarded) if hops}
     address = found.pop() if len(found) == 1 else peer
     return Caller(address, peer, forwarded=address != peer)
@@ -133,7 +133,7 @@ _PROXY_HEADER = re.compile(r"forwarded|x-real-ip|via|(?:x-forwarded-|cf-).*", re
 _ORIGIN = re.compile(r"(?:http|ws)s?://(.+)", re.ASCII | re.IGNORECASE)
 
 
-def local_trust_reason(peer: IPAddress, headers: Headers) -> str | None:
+def local_trust_reason(peer: IPAddress, fields: Fields) -> str | None:
     """None when all but the owner of the peer's process speaks for local trust, else why not.
 
     ``peer`` is the socket's other end as :func:`parse_ip` gives it, never a forwarded address.
@@ -143,12 +143,12 @@ def local_trust_reason(peer: IPAddress, headers: Headers) -> str | None:
     """
     if not peer.is_loopback:
         return "not_loopback"
-    if any(map(_PROXY_HEADER.fullmatch, headers)):
+    if any(map(_PROXY_HEADER.fullmatch, fields)):
         return "forwarded"
-    hosts = headers.get_all("Host")
+    hosts = fields.get_all("Host")
     if len(hosts) != 1 or not _is_loopback_host(hosts[0]):
         return "foreign_host"
-    origins = headers.get_all("Origin")
+    origins = fields.get_all("Origin")
     if origins:
         origin = _ORIGIN.fullmatch(origins[0])
         if len(origins) != 1 or origin is None or not _is_loopback_host(origin[1]):

@@ -6,8 +6,6 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from websockets.http11 import Request
-
 from wsdev.access import Admission, may_use_name
 from wsdev.codec import message_type
 from wsdev.codes import BROKEN_CLOSES, CloseCode, explain_close
@@ -21,7 +19,7 @@ from wsdev.events import (
     PongReceived,
     RequestReceived,
 )
-from wsdev.front_desk import FrontDesk, LetIn, visitor_at
+from wsdev.front_desk import NOBODY, FrontDesk, LetIn, visitor_at
 from wsdev.gateway_session import GatewaySession
 from wsdev.hub import Hub, Member, Traffic
 from wsdev.journal_interface import Journal
@@ -33,6 +31,7 @@ from wsdev.protocol import CommandAck, Connect, DeviceClass, clean_name
 from wsdev.protocol import Connection as OlderConnect
 from wsdev.quotas import MessageBudget
 from wsdev.records import storable
+from wsdev.request_head import Request
 from wsdev.session import SessionPolicy
 from wsdev.session_record import SessionRecord, start_of
 from wsdev.token_format import without_tokens
@@ -96,7 +95,7 @@ class Connection:
 
     def __init__(self, gateway: Surroundings, session: GatewaySession, link: Link) -> None:
         self.link = link
-        self.visitor = visitor_at()
+        self.visitor = NOBODY
         self.member: Member | None = None
         self._gateway = gateway
         self._session = session

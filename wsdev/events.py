@@ -5,10 +5,10 @@ from __future__ import annotations
 import enum
 
 import msgspec
-from websockets.http11 import Request
 
 from wsdev.codec import BadMessage
 from wsdev.protocol import DeviceMessage, Frame, GatewayMessage
+from wsdev.request_head import Request
 
 
 class ClosedBy(enum.StrEnum):

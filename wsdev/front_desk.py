@@ -6,12 +6,8 @@ import ipaddress
 import logging
 import os
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from urllib.parse import parse_qsl, quote_plus, unquote
-
-import msgspec
-from websockets.datastructures import Headers
-from websockets.http11 import Request
 
 from wsdev import answers
 from wsdev.access import AccessRefused, Admission, Doorkeeper
@@ -23,6 +19,7 @@ from wsdev.metrics import Metrics
 from wsdev.peer_owner import is_own_process
 from wsdev.protocol import DEVICE_PATH_PREFIX, HEALTH_PATH, PAGE_PATH, TOKENS_PATH, DeviceClass
 from wsdev.records import Refusal, storable
+from wsdev.request_head import Fields, Request
 from wsdev.sanitize import printable
 from wsdev.settings import ServeSettings
 from wsdev.token_format import without_tokens
@@ -39,7 +36,7 @@ MOST_ENCODED: Final = 8
 """How often a target may be percent-encoded over itself and still be shown whole."""
 
 
-class Visitor(msgspec.Struct, frozen=True):
+class Visitor(NamedTuple):
     """Who stands at the desk.
 
     Attributes:
@@ -55,9 +52,10 @@ class Visitor(msgspec.Struct, frozen=True):
 
 
 NO_ADDRESS: Final = ipaddress.IPv4Address(0)
+NOBODY: Final = Visitor("", NO_ADDRESS, ("", 0), ("", 0))
 
 
-def visitor_at(peer: Any = None, local: Any = None) -> Visitor:
+def visitor_at(peer: Any, local: Any) -> Visitor:
     """Somebody new, by the two ends of a socket as asyncio gives them.
 
     A peer that reset the connection before it was accepted has no name any more.
@@ -72,7 +70,7 @@ PORT_CHECKS: Final = {"no_request", "tls_cut"}
 """How one who only looks whether the port is open leaves: for ever, so it is no warning."""
 
 
-class LetIn(msgspec.Struct, frozen=True):
+class LetIn(NamedTuple):
     """The verdict that lets a device in."""
 
     device_class: DeviceClass
@@ -113,9 +111,9 @@ def _without_encoded_tokens(text: str) -> str:
     return without_tokens(text.partition("%")[0]) + "…"
 
 
-def user_agent(headers: Headers) -> str | None:
+def user_agent(fields: Fields) -> str | None:
     """The program at the other end, as it says."""
-    return ", ".join(headers.get_all("User-Agent")) or None
+    return ", ".join(fields.get_all("User-Agent")) or None
 
 
 class FrontDesk:
@@ -161,11 +159,11 @@ class FrontDesk:
         """
         if request.method not in {"GET", "HEAD"}:
             return self.refuse("method_not_allowed", visitor, request)
-        hosts = request.headers.get_all("Host")
+        hosts = request.fields.get_all("Host")
         if len(hosts) > 1 or (not hosts and request.protocol == "HTTP/1.1"):
             return self.refuse("no_host", visitor, request)
-        caller = caller_of(visitor.address, request.headers, self._settings.trusted_proxy)
-        path, _, query = _origin_form(request.path).partition("?")
+        caller = caller_of(visitor.address, request.fields, self._settings.trusted_proxy)
+        path, _, query = _origin_form(request.target).partition("?")
         head_only = request.method == "HEAD"
         if path == HEALTH_PATH:
             return self._dated(answers.health(*self.health(), head_only=head_only))
@@ -205,8 +203,8 @@ class FrontDesk:
         return (
             self._settings.trust_local
             # With a host in the target the Host header means nothing (RFC 9112 section 3.2.2).
-            and request.path.startswith("/")
-            and local_trust_reason(visitor.address, request.headers) is None
+            and request.target.startswith("/")
+            and local_trust_reason(visitor.address, request.fields) is None
             and is_own_process(visitor.peer, visitor.local)
         )
 
@@ -216,14 +214,14 @@ class FrontDesk:
         admission = self.doorkeeper.admit(
             class_name,
             caller,
-            request.headers,
+            request.fields,
             query,
             trusted_local=lambda: self._trusted_local(visitor, request),
             now=self._clock(),
         )
         if self._journal.is_full:
             raise AccessRefused("cannot_record", retry_after=RETRY_AFTER_STALL)
-        return LetIn(self._classes[class_name], admission, user_agent(request.headers))
+        return LetIn(self._classes[class_name], admission, user_agent(request.fields))
 
     def _hand_out_tokens(self, request: Request, caller: Caller, visitor: Visitor) -> bytes:
         self.doorkeeper.may_fetch_tokens(
@@ -238,7 +236,7 @@ class FrontDesk:
             logging.INFO,
             "tokens_given",
             address=str(caller.address),
-            user_agent=user_agent(request.headers),
+            user_agent=user_agent(request.fields),
         )
         head_only = request.method == "HEAD"
         return self._dated(answers.tokens(listed, self._wall_clock(), head_only=head_only))
@@ -292,8 +290,8 @@ class FrontDesk:
     ) -> bytes:
         """The answer to a request that is refused; also its lines in the journal and the log."""
         tail = "" if refused is None else refused.token_tail
-        path = None if request is None else redacted_target(request.path)
-        agent = None if request is None else user_agent(request.headers)
+        path = None if request is None else redacted_target(request.target)
+        agent = None if request is None else user_agent(request.fields)
         refusal = Refusal(
             request_id=visitor.id,
             address=str(visitor.address if caller is None else caller.address),

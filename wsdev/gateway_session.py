@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Final
 
-from websockets.http11 import Request
 from websockets.protocol import SERVER
 
 from wsdev.codec import BadMessage, decode_from_device, encode
@@ -20,6 +19,7 @@ from wsdev.protocol import (
     Ping,
     Pong,
 )
+from wsdev.request_head import Request
 from wsdev.session import Session, SessionPolicy, State
 from wsdev.upgrade import Agreed, agree, read_request
 from wsdev.wire import Wire

@@ -20,13 +20,13 @@ from typing import Any, Final, Self
 
 from prometheus_client import generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
-from websockets.datastructures import Headers
 
 from wsdev.callers import local_trust_reason, parse_ip
 from wsdev.errors import AddressInUse, AddressUnavailable
 from wsdev.interfaces import listen
 from wsdev.logs import log_fault
 from wsdev.metrics import Metrics
+from wsdev.request_head import Fields
 
 HOST: Final = "127.0.0.1"
 METRICS_PATH: Final = "/metrics"
@@ -202,8 +202,8 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         """The metrics, in the text format, which every Prometheus reads."""
         peer = parse_ip(self.client_address[0])
-        headers = Headers(self.headers.items())
-        if peer is None or local_trust_reason(peer, headers) is not None:
+        fields = Fields(self.headers.items())
+        if peer is None or local_trust_reason(peer, fields) is not None:
             self.send_error(HTTPStatus.FORBIDDEN)
         elif self.path.partition("?")[0] != METRICS_PATH:
             self.send_error(HTTPStatus.NOT_FOUND)

@@ -33,7 +33,6 @@ from http.cookies import CookieError, SimpleCookie
 from typing import Any, Final
 
 from starlette.requests import HTTPConnection, Request
-from websockets.datastructures import Headers
 
 from wsdev.access import AccessRefused, presented_token
 from wsdev.callers import Caller, IPAddress, caller_of, local_trust_reason, parse_ip
@@ -43,6 +42,7 @@ from wsdev.console.problems import NotServed
 from wsdev.errors import WsdevError
 from wsdev.peer_owner import is_own_process
 from wsdev.quotas import RateWindow
+from wsdev.request_head import Fields
 from wsdev.settings import ServeSettings
 from wsdev.tokens import TokenBook, TokenKind, TokenRecord
 
@@ -110,12 +110,12 @@ class Gate:
         Raises:
             NotServed: nobody who may: 401, 403, 400 or 429.
         """
-        headers = _headers(request)
-        token = _token(headers)
+        fields = _fields(request)
+        token = _token(fields)
         if token is not None:
-            record = self._good(token, request, headers)
+            record = self._good(token, request, fields)
             return Operator(Way.TOKEN, record.id, record.name or record.id)
-        operator = self._session(request) or await self._local(request, headers)
+        operator = self._session(request) or await self._local(request, fields)
         if operator is None:
             raise NotServed(
                 401,
@@ -125,7 +125,7 @@ class Gate:
                 " Authorization: Bearer <token>, or log in with it at the page",
                 headers={"WWW-Authenticate": "Bearer"},
             )
-        self._check_site(request, headers)
+        self._check_site(request, fields)
         return operator
 
     def still_admits(self, operator: Operator) -> bool:
@@ -140,15 +140,15 @@ class Gate:
         Raises:
             NotServed: the token is not good, or the page is not ours.
         """
-        headers = _headers(request)
-        self._check_site(request, headers)
-        record = self._good(token.strip().encode("utf-8", "replace"), request, headers)
+        fields = _fields(request)
+        self._check_site(request, fields)
+        record = self._good(token.strip().encode("utf-8", "replace"), request, fields)
         cookie = self._cookie_line(self.logins.open(record.id), LIFETIME)
         return Operator(Way.SESSION, record.id, record.name or record.id), cookie
 
     def log_out(self, request: Request) -> str:
         """End the request's session, if it has one; returns the cookie that takes it away."""
-        self._check_site(request, _headers(request))
+        self._check_site(request, _fields(request))
         for session_id in self._session_ids(request):
             self.logins.close(session_id)
         return self._cookie_line("", 0)
@@ -183,14 +183,14 @@ class Gate:
 
     # Local trust
 
-    async def _local(self, request: HTTPConnection, headers: Headers) -> Operator | None:
+    async def _local(self, request: HTTPConnection, fields: Fields) -> Operator | None:
         peer = _peer(request)
         if (
             not self._trust_local
             or peer is None
             # With a host in the target the Host header means nothing (RFC 9112 section 3.2.2).
             or not request.scope.get("raw_path", b"/").startswith(b"/")
-            or local_trust_reason(peer, headers) is not None
+            or local_trust_reason(peer, fields) is not None
             or not await _is_own_user(request.scope)
         ):
             return None
@@ -199,14 +199,14 @@ class Gate:
     # Forgery
 
     @staticmethod
-    def _check_site(request: HTTPConnection, headers: Headers) -> None:
+    def _check_site(request: HTTPConnection, fields: Fields) -> None:
         changes = request.scope["method"] not in SAFE_METHODS
-        sites = headers.get_all("Sec-Fetch-Site")
+        sites = fields.get_all("Sec-Fetch-Site")
         is_ours = all(site in (_OWN_SITE - {"none"} if changes else _OWN_SITE) for site in sites)
         if changes and is_ours:
             # Either scheme: a proxy may speak TLS for us. Sec-Fetch-Site tells the two apart.
-            own = {f"{scheme}://{host}" for host in headers.get_all("Host") for scheme in _SCHEMES}
-            is_ours = set(headers.get_all("Origin")) <= own
+            own = {f"{scheme}://{host}" for host in fields.get_all("Host") for scheme in _SCHEMES}
+            is_ours = set(fields.get_all("Origin")) <= own
         if not is_ours:
             raise NotServed(
                 403,
@@ -214,7 +214,7 @@ class Gate:
                 "a page of another site asked for this",
                 "open the console itself in the browser",
             )
-        if changes and not _is_deliberate(headers):
+        if changes and not _is_deliberate(fields):
             raise NotServed(
                 403,
                 "forgery_guard",
@@ -224,7 +224,7 @@ class Gate:
 
     # Tokens
 
-    def _good(self, token: bytes, request: HTTPConnection, headers: Headers) -> TokenRecord:
+    def _good(self, token: bytes, request: HTTPConnection, fields: Fields) -> TokenRecord:
         """The operator token's record. A good one counts even while its address is blocked."""
         record = self._book.find(token)
         if record is None:
@@ -238,7 +238,7 @@ class Gate:
             and record.is_live(self._wall_clock())
         ):
             return record
-        caller = self._caller(request, headers)
+        caller = self._caller(request, fields)
         wait = 0 if caller is None else self._wrong.hit(caller.address, self._clock())
         if wait:
             raise NotServed(
@@ -257,21 +257,21 @@ class Gate:
             headers={"WWW-Authenticate": 'Bearer error="invalid_token"'},
         )
 
-    def _caller(self, request: HTTPConnection, headers: Headers) -> Caller | None:
+    def _caller(self, request: HTTPConnection, fields: Fields) -> Caller | None:
         peer = _peer(request)
-        return None if peer is None else caller_of(peer, headers, self._proxies)
+        return None if peer is None else caller_of(peer, fields, self._proxies)
 
 
-def _headers(request: HTTPConnection) -> Headers:
-    return Headers(
+def _fields(request: HTTPConnection) -> Fields:
+    return Fields(
         (name.decode("latin-1"), value.decode("latin-1"))
         for name, value in request.scope["headers"]
     )
 
 
-def _token(headers: Headers) -> bytes | None:
+def _token(fields: Fields) -> bytes | None:
     try:
-        return presented_token(headers, "")
+        return presented_token(fields, "")
     except AccessRefused as refused:
         status = REFUSALS[refused.code].status
         raise NotServed(status, refused.code, refused.cause, refused.hint) from None
@@ -282,10 +282,10 @@ def _peer(request: HTTPConnection) -> IPAddress | None:
     return None if client is None else parse_ip(client[0])
 
 
-def _is_deliberate(headers: Headers) -> bool:
-    if headers.get_all("X-Wsdev") == ["1"]:
+def _is_deliberate(fields: Fields) -> bool:
+    if fields.get_all("X-Wsdev") == ["1"]:
         return True
-    types = headers.get_all("Content-Type")
+    types = fields.get_all("Content-Type")
     return len(types) == 1 and types[0].partition(";")[0].strip().lower() == "application/json"
 
 
