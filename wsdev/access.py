@@ -13,14 +13,14 @@ from urllib.parse import parse_qsl
 
 from wsdev.callers import Caller, IPAddress
 from wsdev.codes import REFUSALS
-from wsdev.errors import MistypedToken, Side, WsdevError
+from wsdev.errors import MistypedToken, PeerError
 from wsdev.limits import Limits
 from wsdev.quotas import RateWindow, SiteKey, site_key
 from wsdev.request_head import Fields
 from wsdev.token_format import parse_token
 
 
-class AccessRefused(WsdevError):
+class AccessRefused(PeerError):
     """A request that is not let in.
 
     Args:
@@ -28,8 +28,6 @@ class AccessRefused(WsdevError):
         retry_after: Seconds after which another try makes sense, if that is known.
         token_tail: The last four characters of a token, for the log. Empty for what is not one.
     """
-
-    side = Side.PEER
 
     def __init__(self, code: str, *, retry_after: int | None = None, token_tail: str = "") -> None:
         kind = REFUSALS[code]
