@@ -1,7 +1,6 @@
 """Who may come in: the peer's address, the headers and the token become a verdict with a reason.
 
-Pure: time is passed in. Headers are decoded as ISO-8859-1 and read with ``get_all``, since a peer
-may repeat any of them and ``get`` raises on repeats.
+Pure: time is passed in. A peer may repeat any header.
 """
 
 from __future__ import annotations

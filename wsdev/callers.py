@@ -1,7 +1,6 @@
 """Who is calling: addresses, hops behind trusted proxies, and what speaks for local trust.
 
-Headers are decoded as ISO-8859-1 and read with ``get_all``, since a peer may repeat any of them
-and ``get`` raises on repeats.
+A peer may repeat any header.
 """
 
 from __future__ import annotations

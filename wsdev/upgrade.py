@@ -1,6 +1,6 @@
 """A device's request and the answer that opens the conversation (RFC 6455 section 4).
 
-Nearly all devices ask in the same plain way. That is read in request_head, at a tenth of what the
+Nearly all devices ask in the same plain way. That is read in request_head, at a seventh of what the
 `websockets` package costs; all else (other spellings, offers, whatever is wrong) is left to the
 package, whose word holds. tests/test_upgrade.py shows that nobody can tell the two ways apart.
 """
