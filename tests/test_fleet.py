@@ -71,11 +71,21 @@ def recorded(gateway: RunningGateway, query: str) -> list[tuple[Any, ...]]:
         return db.execute(query).fetchall()
 
 
+TWICE = """
+    SELECT messages.id, messages.body, messages.time, sessions.device, sessions.session
+    FROM messages JOIN sessions ON sessions.sequence = messages.session WHERE messages.id IN (
+        SELECT id FROM messages WHERE id IS NOT NULL GROUP BY id HAVING count(*) > 1
+    ) ORDER BY messages.id
+"""
+"""Messages that are there more than once, and under which names."""
+
+
 def check_all_is_there(gateway: RunningGateway, fleet: Fleet) -> None:
     """Each acknowledged message is in the journal, and once."""
     ids = recorded(gateway, "SELECT id FROM messages WHERE id IS NOT NULL")
-    assert len(ids) == len(set(ids))
     assert len(ids) >= fleet.figures.acked
+    if len(ids) != len(set(ids)):
+        pytest.fail(f"{recorded(gateway, TWICE)}, {gateway.log.all('two_devices_one_name')}")
 
 
 async def test_fleet_comes_speaks_and_leaves_politely(tmp_path: Path) -> None:
