@@ -118,6 +118,19 @@ def writer(monkeypatch: pytest.MonkeyPatch) -> Iterator[PatientWriter]:
         bell.put(None)  # one that was not woken must not hold up the others' tests
 
 
+@pytest.fixture
+def kept(
+    writer: PatientWriter, monkeypatch: pytest.MonkeyPatch
+) -> Future[list[Message | Happening]]:
+    """A group with one thing in it that nobody waits for, and that is kept for company."""
+    monkeypatch.setattr(journal_queue, "GROUP_SECONDS", 60)
+    group = writer.take()
+    writer.bell.is_awaited.clear()
+    writer.queue.put_unhurried(happening)
+    assert writer.bell.is_awaited.wait(10)
+    return group
+
+
 @pytest.mark.parametrize("is_hurried", [True, False])
 def test_writer_that_waits_is_woken_by_what_comes(writer: PatientWriter, is_hurried: bool) -> None:
     group = writer.take()
@@ -170,28 +183,18 @@ def test_what_nobody_waits_for_is_kept_for_company(queue: JournalQueue, wake: Wa
 
 
 def test_what_somebody_waits_for_takes_the_unhurried_along(
-    writer: PatientWriter, monkeypatch: pytest.MonkeyPatch
+    writer: PatientWriter, kept: Future[list[Message | Happening]]
 ) -> None:
-    monkeypatch.setattr(journal_queue, "GROUP_SECONDS", 60)
-    group = writer.take()
-    writer.bell.is_awaited.clear()
-    writer.queue.put_unhurried(happening)
-    assert writer.bell.is_awaited.wait(10)
     writer.queue.put_unhurried(happening)
     writer.queue.put(happening)
-    assert group.result(10) == [happening] * 3
+    assert kept.result(10) == [happening] * 3
 
 
 def test_end_does_not_wait_for_company_of_the_unhurried(
-    writer: PatientWriter, monkeypatch: pytest.MonkeyPatch
+    writer: PatientWriter, kept: Future[list[Message | Happening]]
 ) -> None:
-    monkeypatch.setattr(journal_queue, "GROUP_SECONDS", 60)
-    group = writer.take()
-    writer.bell.is_awaited.clear()
-    writer.queue.put_unhurried(happening)
-    assert writer.bell.is_awaited.wait(10)
     writer.queue.close()
-    assert group.result(10) == [happening]
+    assert kept.result(10) == [happening]
 
 
 def test_unhurried_are_not_kept_once_something_is_there(queue: JournalQueue, wake: Wake) -> None:

@@ -77,15 +77,15 @@ def read_plain_request(head: bytes) -> Request | None:
     plain = _PLAIN_HEAD.fullmatch(head)
     if plain is None or len(head) > MAX_LINE_LENGTH:
         return None
-    method, target, lines = plain.groups()
+    method, target, text = plain.groups()
+    lines = text.decode("iso-8859-1").split("\r\n")
+    if len(lines) > MAX_NUM_HEADERS:
+        return None
     fields = Fields()
-    count = 0
-    for line in lines.decode("iso-8859-1").split("\r\n"):
-        if line:
-            name, _, value = line.partition(":")
-            fields.add(name, value.strip(" \t"))
-            count += 1
-    if count >= MAX_NUM_HEADERS or "transfer-encoding" in fields or "content-length" in fields:
+    for line in lines[:-1]:
+        name, _, value = line.partition(":")
+        fields.add(name, value.strip(" \t"))
+    if "transfer-encoding" in fields or "content-length" in fields:
         return None
     return Request(method.decode("ascii"), target.decode("ascii"), "HTTP/1.1", fields)
 
